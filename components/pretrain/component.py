@@ -1,0 +1,27 @@
+"""Component `pretrain`: drives, weak labels and weights in, a backbone out."""
+
+# Annotations stay values here (no `from __future__ import annotations`): KFP reads the ports from them.
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Model, Output, OutputPath
+
+from components.container import Needs, call_stage
+
+NEEDS = Needs(cpu="16", memory="64G", gpus=1)
+
+
+@dsl.container_component
+def pretrain(
+    drives: Input[Dataset],
+    drives_id: str,
+    weak_labels: Input[Dataset],
+    weak_labels_id: str,
+    density_weights: Input[Dataset],
+    density_weights_id: str,
+    store: str,
+    recipe: str,
+    settings: list[str],
+    backbone: Output[Model],
+    id: OutputPath(str),
+) -> dsl.ContainerSpec:
+    """Distil images into a 3D backbone."""
+    return call_stage("pretrain")

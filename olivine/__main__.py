@@ -1,0 +1,5 @@
+"""`python -m olivine`: the command line."""
+
+from olivine.cli import main
+
+main()

@@ -1,0 +1,369 @@
+"""The command line: one verb a stage, and what goes around them. A command imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+
+import typer
+
+from olivine import __version__
+from olivine.errors import DataError, OlivineError, UsageError
+from olivine.stages import BY_WORD
+
+if TYPE_CHECKING:
+    from olivine.artifacts import Artifact
+
+app = typer.Typer(
+    name="olivine",
+    help="Drives in, an audited 3D backbone out: image-to-LiDAR distillation with weak labels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+store_app = typer.Typer(help="Object storage: prepare it, check what is in it, hand out links.", no_args_is_help=True)
+score_app = typer.Typer(help="Score predictions made by anyone, by the official definition.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+app.add_typer(score_app, name="score")
+
+StoreOption = Annotated[str, typer.Option(help="Where artifacts are: a directory or s3://bucket/prefix.")]
+RecipeOption = Annotated[str, typer.Option(help="Name of a recipe; `olivine recipes` lists them.")]
+SetOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", "-s", help="Change one field of the recipe: stage.field=value. May be repeated."),
+]
+ExecutorOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--executor-input", help="For pipeline steps: what KFP fills in for '{{$}}'; replaces all else."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def _id_option(kind: str) -> Any:
+    return typer.Option(help=f"Id of the {kind} to use, or its first 6 or more characters.")
+
+
+def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -> Artifact:
+    from olivine.steps import StepCall, describe, run_executor, run_step
+
+    if executor_input is not None:
+        artifact = run_executor(word, executor_input)
+    else:
+        inputs = {port: given[port] for port in BY_WORD[word].takes if given.get(port)}
+        call = StepCall(given["store"], given["recipe"], given["settings"] or [], inputs, given.get("source"))
+        artifact = run_step(word, call)
+    if os.environ.get("RANK", "0") != "0":
+        # Of the processes that torchrun started the first one speaks.
+        return artifact
+    found = describe(artifact)
+    if as_json:
+        print(json.dumps(found))
+        return artifact
+    for item in found["quarantined"]:
+        print(f"left out {item['frame']}: {item['reason']}", file=sys.stderr)
+    counts = ", ".join(f"{value} {name}" for name, value in found["counts"].items())
+    print(f"{counts}", file=sys.stderr)
+    print(f"{found['kind']} {found['id']}")
+    return artifact
+
+
+@app.command(help=BY_WORD["ingest"].summary)
+def ingest(
+    drives: Annotated[str, typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout.")] = "",
+    version: Annotated[str, typer.Option(help="Folder of the tables in it, as v1.0-mini; default: the recipe's.")] = "",
+    store: StoreOption = "./store",
+    recipe: RecipeOption = "olivine",
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    executor_input: ExecutorOption = None,
+) -> None:
+    """Declared by help=."""
+    settings = [*([f"ingest.version={json.dumps(version)}"] if version else []), *(set_ or [])]
+    _stage("ingest", executor_input, as_json, store=store, recipe=recipe, settings=settings, source=drives)
+
+
+@app.command(help=BY_WORD["label"].summary)
+def label(
+    drives: Annotated[str, _id_option("drives")] = "",
+    store: StoreOption = "./store",
+    recipe: RecipeOption = "olivine",
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    executor_input: ExecutorOption = None,
+) -> None:
+    """Declared by help=."""
+    _stage("label", executor_input, as_json, store=store, recipe=recipe, settings=set_, drives=drives)
+
+
+@app.command(help=BY_WORD["weigh"].summary)
+def weigh(
+    drives: Annotated[str, _id_option("drives")] = "",
+    weak_labels: Annotated[str, _id_option("weak_labels")] = "",
+    store: StoreOption = "./store",
+    recipe: RecipeOption = "olivine",
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    executor_input: ExecutorOption = None,
+) -> None:
+    """Declared by help=."""
+    given = {"drives": drives, "weak_labels": weak_labels}
+    _stage("weigh", executor_input, as_json, store=store, recipe=recipe, settings=set_, **given)
+
+
+@app.command(help=BY_WORD["pretrain"].summary)
+def pretrain(
+    drives: Annotated[str, _id_option("drives")] = "",
+    weak_labels: Annotated[str, _id_option("weak_labels")] = "",
+    density_weights: Annotated[str, _id_option("density_weights")] = "",
+    store: StoreOption = "./store",
+    recipe: RecipeOption = "olivine",
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    executor_input: ExecutorOption = None,
+) -> None:
+    """Declared by help=."""
+    given = {"drives": drives, "weak_labels": weak_labels, "density_weights": density_weights}
+    _stage("pretrain", executor_input, as_json, store=store, recipe=recipe, settings=set_, **given)
+
+
+@app.command(help=BY_WORD["finetune"].summary)
+def finetune(
+    drives: Annotated[str, _id_option("drives")] = "",
+    backbone: Annotated[str, typer.Option(help="Id of the backbone to start from; none: start from random.")] = "",
+    store: StoreOption = "./store",
+    recipe: RecipeOption = "olivine",
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    executor_input: ExecutorOption = None,
+) -> None:
+    """Declared by help=."""
+    given = {"drives": drives, "backbone": backbone}
+    _stage("finetune", executor_input, as_json, store=store, recipe=recipe, settings=set_, **given)
+
+
+@app.command(help=BY_WORD["evaluate"].summary)
+def evaluate(
+    drives: Annotated[str, _id_option("drives")] = "",
+    segmenter: Annotated[str, _id_option("segmenter")] = "",
+    official: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of the raw drives: score by the nuScenes devkit's own evaluator too."),
+    ] = None,
+    store: StoreOption = "./store",
+    recipe: RecipeOption = "olivine",
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    executor_input: ExecutorOption = None,
+) -> None:
+    """Declared by help=."""
+    if official and not official.is_dir():
+        # Said before the split is predicted, which may take an hour.
+        raise UsageError(f"--official {official} is no folder: give the raw drives with their hand labels.")
+    given = {"drives": drives, "segmenter": segmenter}
+    artifact = _stage("evaluate", executor_input, as_json, store=store, recipe=recipe, settings=set_, **given)
+    if official:
+        from olivine.evaluate.official import score_artifact
+
+        print(score_artifact(artifact, official))
+
+
+@app.command()
+def run(
+    pipeline: Annotated[str, typer.Argument(help="Name of the pipeline.")] = "full",
+    drives: Annotated[str, typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout.")] = "",
+    version: Annotated[str, typer.Option(help="Folder of the tables in it; default v1.0-trainval.")] = "",
+    store: StoreOption = "./store",
+    recipe: RecipeOption = "olivine",
+    seeds: Annotated[str, typer.Option(help="Fine-tuning seeds, as in 0,1,2 (the default).")] = "",
+    set_: SetOption = None,
+    parameter: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--parameter", "-p", help="Any parameter of the pipeline: name=value. May be repeated."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("olivine-run"),
+    timeout_s: Annotated[float, typer.Option(help="Seconds that one step may take.")] = 86_400.0,
+) -> None:
+    """Run a whole pipeline on this machine, each step a process; a second run finds what is finished."""
+    from olivine.platform import run_command
+
+    options: dict[str, Any] = {"drives": drives, "version": version, "store": store, "recipe": recipe}
+    options |= {"seeds": run_command.parse_seeds(seeds), "settings": set_}
+    run_command.run(pipeline, options, parameter or [], out, timeout_s)
+
+
+@app.command()
+def report(
+    metrics: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Id of metrics, as `olivine evaluate` printed it; once for each arm and seed."),
+    ] = None,
+    store: StoreOption = "./store",
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Random start and pretrained backbone",
+    executor_input: ExecutorOption = None,
+) -> None:
+    """Compare metrics: a table here, and one self-contained HTML page."""
+    from olivine.report.command import run_report, run_report_executor
+
+    if executor_input is not None:
+        run_report_executor(executor_input)
+        return
+    print(run_report(store, metrics or [], out, title))
+
+
+@app.command()
+def demo(
+    seeds: Annotated[int, typer.Option(min=1, help="Fine-tunings of each arm; fewer than 5 claim nothing.")] = 3,
+    out: Annotated[Path, typer.Option(help="Folder for drives, store, report and summary.")] = Path("build/demo"),
+    scale: Annotated[
+        Literal["full", "tiny"], typer.Option(help="tiny: every step in seconds, with numbers without meaning.")
+    ] = "full",
+) -> None:
+    """The whole chain on synthetic drives: a table, a page and a summary."""
+    from olivine.demo import SCALES, run_demo
+
+    run_demo(seeds, out, SCALES[scale])
+
+
+@app.command()
+def synth(
+    out: Annotated[Path, typer.Option(help="Folder to write; must be new or hold the same drives.")],
+    train_scenes: Annotated[int, typer.Option(min=8, help="Scenes to train on.")] = 8,
+    select_scenes: Annotated[int, typer.Option(min=0, help="Scenes to choose models by.")] = 2,
+    test_scenes: Annotated[int, typer.Option(min=2, help="Scenes to report on.")] = 2,
+    keyframes: Annotated[int, typer.Option(min=1, max=60, help="Keyframes a scene, 0.5 s apart.")] = 4,
+    image_width: Annotated[
+        int, typer.Option(min=32, max=4096, help="Width of the images in pixels; height is 9/16 of it.")
+    ] = 512,
+    columns: Annotated[int, typer.Option(min=8, max=8192, help="LiDAR firings in one turn.")] = 1085,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+) -> None:
+    """Write synthetic drives: a valid nuScenes v1.0 data set, with hand labels, that no one has to download."""
+    from olivine.progress import Progress
+    from olivine.synth import SynthRecipe, write_drives
+
+    recipe = SynthRecipe(
+        seed=seed,
+        num_train_scenes=train_scenes,
+        num_select_scenes=select_scenes,
+        num_test_scenes=test_scenes,
+        train_keyframes_per_scene=keyframes,
+        select_keyframes_per_scene=keyframes,
+        test_keyframes_per_scene=keyframes,
+        image_width=image_width,
+        image_height=round(image_width * 9 / 16),
+        num_columns=columns,
+    )
+    with Progress("synth", (train_scenes + select_scenes + test_scenes) * keyframes, "keyframes") as progress:
+        write_drives(out, recipe, lambda done, total: progress.advance(done - progress.done))
+    print(out)
+
+
+@score_app.command("nuscenes-lidarseg")
+def score_nuscenes_lidarseg(
+    predictions: Annotated[Path, typer.Option(help="Folder of <LiDAR token>_lidarseg.bin, uint8 1..16 a point.")],
+    ground_truth: Annotated[Path, typer.Option(help="Folder of such files with 0..16, or a nuScenes data set.")],
+    version: Annotated[str, typer.Option(help="For a data set: folder of its tables.")] = "",
+    split: Annotated[Literal["train", "select", "test"], typer.Option(help="For a data set: what to score.")] = "test",
+    as_json: JsonOption = False,
+) -> None:
+    """Score folders of predictions as the nuScenes lidarseg evaluator does."""
+    from olivine.ingest.nuscenes import lidarseg_files
+    from olivine.metrics.score import score_nuscenes_lidarseg as score
+
+    truth = lidarseg_files(ground_truth, version, split) if version else ground_truth
+    result = score(predictions, truth, raw_labels=bool(version))
+    if as_json:
+        print(json.dumps(result))
+        return
+    for name, value in result["per_category"].items():
+        print(f"{name:22} {'absent' if value is None else f'{value:.4f}'}")
+    print(f"{'mIoU':22} {result['miou']:.4f}")
+
+
+@store_app.command("init")
+def store_init(
+    store: Annotated[str, typer.Argument(help="A directory or s3://bucket/prefix.")],
+    lock_records_days: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="Lock the records against change for so many days."),
+    ] = None,
+) -> None:
+    """Prepare a store: bucket, versions, lifecycle, object lock, and a trial of conditional writes."""
+    from olivine.store.admin import init_store
+
+    for line in init_store(store, lock_records_days):
+        print(line)
+
+
+@store_app.command("link")
+def store_link(
+    store: Annotated[str, typer.Argument(help="s3://bucket/prefix.")],
+    key: Annotated[str, typer.Argument(help="Key of the object.")],
+    hours: Annotated[float, typer.Option(min=0.001, max=168, help="How long the link works.")] = 1.0,
+) -> None:
+    """Print a link that lets anybody read one object for a while."""
+    from datetime import timedelta
+
+    from olivine.store.admin import presign
+
+    print(presign(store, key, timedelta(hours=hours)))
+
+
+@store_app.command("verify")
+def store_verify(
+    stage: Annotated[str, typer.Argument(help="Stage that made the artifact.")],
+    id: Annotated[str, typer.Argument(help="Id of the artifact, or its first 6 or more characters.")],
+    store: StoreOption = "./store",
+) -> None:
+    """Read an artifact and all it was made from again and compare every digest."""
+    from olivine.artifacts import find_artifact, verify
+    from olivine.errors import IntegrityError
+    from olivine.store import open_store
+
+    if stage not in BY_WORD:
+        raise UsageError(f"{stage!r} is no stage: choose one of {', '.join(BY_WORD)}.")
+    artifact = find_artifact(open_store(store), stage, id)
+    problems = verify(artifact)
+    if problems:
+        raise IntegrityError("\n".join([f"{len(problems)} problems:", *problems]))
+    print(f"{artifact.manifest.kind} {artifact.id}: every byte is as it was published.")
+
+
+@app.command()
+def recipes(as_json: JsonOption = False) -> None:
+    """List the recipes, one line each."""
+    from olivine.recipes import RECIPES
+
+    if as_json:
+        print(json.dumps({name: make().resolved() for name, make in RECIPES.items()}))
+        return
+    for name, make in RECIPES.items():
+        print(f"{name:10} {(make.__doc__ or '').splitlines()[0]}")
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False) -> None:
+    if version:
+        print(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; errors end with their message and exit code."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except OlivineError as error:
+        print(f"olivine: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except typer.TyperException as error:
+        # What the parser of the command line refuses is a wrong call like any other. No arguments at all ask for help.
+        if message := error.format_message():
+            print(f"olivine: {message} `--help` shows the options.", file=sys.stderr)
+        sys.exit(UsageError.exit_code)
+    except OSError as error:
+        print(f"olivine: {error}. Check that the file or folder is there and may be used.", file=sys.stderr)
+        sys.exit(DataError.exit_code)

@@ -1,0 +1,1 @@
+"""Stage `evaluate`: score a segmenter on a split, by the official definition."""

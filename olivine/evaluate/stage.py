@@ -1,0 +1,66 @@
+"""The stage `evaluate`: predict every point of a split, count, score, and keep the predictions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from olivine.artifacts import Artifact, begin
+from olivine.drives import Drives
+from olivine.errors import DataError
+from olivine.evaluate.recipe import EvaluateRecipe
+from olivine.metrics.confusion import Confusion
+from olivine.metrics.score import score_confusion
+from olivine.models.network_recipe import NetworkRecipe
+from olivine.models.predict import predict_keyframes
+from olivine.models.segmenter import Segmenter
+from olivine.nuscenes_categories import NUM_CATEGORIES
+from olivine.packs import Entry, array_bytes, build_shard, index_bytes
+from olivine.progress import Progress
+from olivine.training.tensors import bytes_tensors
+
+
+def run(drives: Artifact, segmenter: Artifact, recipe: EvaluateRecipe) -> Artifact:
+    """Score `segmenter` on the hand labels of a split; return the `metrics` artifact.
+
+    Raises:
+        DataError: the split is empty or has no hand labels.
+    """
+    inputs = {"drives": drives.manifest, "segmenter": segmenter.manifest}
+    out = begin(drives.store, "evaluate", "metrics", inputs, recipe.resolved(), segmenter.manifest.seed)
+    if isinstance(out, Artifact):
+        return out
+    reader = Drives(drives)
+    tokens = reader.tokens(recipe.split)
+    if not tokens:
+        raise DataError(f"drives {drives.id[:12]} have no keyframe in the split {recipe.split!r}.")
+    network = NetworkRecipe.model_validate(segmenter.manifest.recipe["network"])
+    model, confusion = _load(segmenter, network), Confusion(NUM_CATEGORIES + 1)
+    entries = []
+    with Progress("evaluate", len(tokens), "keyframes") as progress:
+        for token, category_N in predict_keyframes(model, reader, network, tokens):
+            confusion.add(reader.lidarseg(token), category_N, token)
+            entries.append(Entry(token, {"category.npy": array_bytes(category_N)}, columns={"split": recipe.split}))
+            progress.advance()
+    rows: list[dict[str, Any]] = []
+    for number, start in enumerate(range(0, len(entries), recipe.keyframes_per_shard)):
+        path = f"predictions/{number:05d}.tar"
+        data, shard_rows = build_shard(path, entries[start : start + recipe.keyframes_per_shard])
+        out.put(path, data)
+        rows += shard_rows
+    out.put("index.parquet", index_bytes(rows, {"split": pa.string()}))
+    out.put("confusion.npy", array_bytes(confusion.counts_CC))
+    score = score_confusion(confusion, len(tokens)).as_json()
+    out.put("metrics.json", json.dumps(score, indent=1).encode())
+    summary = score | {name: segmenter.manifest.summary[name] for name in ("init", "fraction")}
+    counts = {"keyframes": len(tokens), "points": int(confusion.counts_CC.sum())}
+    return out.publish(counts, summary | {"split": recipe.split}, drives.manifest.licences)
+
+
+def _load(artifact: Artifact, network: NetworkRecipe) -> Segmenter:
+    segmenter = Segmenter(network, artifact.manifest.recipe["bn_momentum"], seed=0)
+    segmenter.load_state_dict(bytes_tensors(artifact.read("segmenter.safetensors"), "segmenter"), strict=True)
+    return segmenter.to("cuda" if torch.cuda.is_available() else "cpu")

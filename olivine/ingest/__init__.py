@@ -1,0 +1,1 @@
+"""Stage `ingest`: raw drives in, packed keyframes with point-pixel pairs out."""

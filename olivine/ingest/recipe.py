@@ -1,0 +1,23 @@
+"""Recipe of the stage `ingest`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from olivine.recipe import StageRecipe
+
+
+class IngestRecipe(StageRecipe):
+    """How raw drives are read, projected and packed."""
+
+    version: str = "v1.0-trainval"
+    """Folder of the tables: v1.0-trainval, v1.0-mini, or a fleet's own."""
+
+    min_depth_m: float = Field(1.0, gt=0)
+    """Points nearer to a camera than this [m] make no pair (reference code)."""
+
+    max_camera_lag_ms: float = Field(100.0, gt=0)
+    """Greatest difference [ms] between the times of the sweep and of an image; beyond it the keyframe is bad."""
+
+    keyframes_per_shard: int = Field(64, ge=1, le=128)
+    """Keyframes in one tar shard: what a killed run repeats at most."""

@@ -1,0 +1,51 @@
+"""Recipe of the stage `label`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from olivine.recipe import StageRecipe
+
+
+class SimulatedRecipe(StageRecipe):
+    """How wrong the simulated labels are: the failure modes of real open-vocabulary labels, at stated rates."""
+
+    confusion_rate: float = Field(0.22, ge=0, le=1)
+    """Share of segments that get a class they are often mistaken for (bus/truck, sidewalk/terrain, ...)."""
+
+    unpainted_rate: float = Field(0.06, ge=0, le=1)
+    """Share of segments that no mask covers."""
+
+    miss_rate_small: float = Field(0.5, ge=0, le=1)
+    """Share of segments smaller than `small_px` that the detector does not find."""
+
+    small_px: int = Field(80, ge=0)
+    """Area [pixels] below which a segment counts as small."""
+
+    bleed_px: tuple[float, float] = (2.0, 6.0)
+    """Least and greatest displacement [pixels] of mask boundaries, drawn for each image."""
+
+
+class LabelRecipe(StageRecipe):
+    """Which labeler, with which classes."""
+
+    labeler: Literal["import", "truth", "simulated"] = "import"
+    """`import`: PNG masks made elsewhere. `truth`: hand labels as weak labels, the paper's own ablation (Table 6a).
+    `simulated`: perturbed renderings of synthetic drives; says so wherever a result of it is shown."""
+
+    classes: str = "grounded_sam"
+    """Name of a class list in `olivine/label/classes`, or the path of one in the same form."""
+
+    folder: str | None = None
+    """For `import`: the folder of masks, laid out as the images are, with .png for .jpg (paper: `camseg`)."""
+
+    simulated: SimulatedRecipe = SimulatedRecipe()
+    """Used by the labeler `simulated` alone."""
+
+    keyframes_per_shard: int = Field(64, ge=1, le=128)
+    """Keyframes in one tar shard: what a killed run repeats at most."""
+
+    seed: int = Field(0, ge=0, lt=2**31)
+    """Seed of the simulated errors."""

@@ -1,0 +1,23 @@
+"""Build what a network recipe describes, and turn clouds into its input."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from olivine.models.minkunet import MinkUNet
+from olivine.models.network_recipe import NetworkRecipe
+from olivine.points.voxelize import Voxels, voxelize
+
+
+def build_backbone(recipe: NetworkRecipe, bn_momentum: float, seed: int) -> MinkUNet:
+    """A freshly initialised backbone; the same seed gives the same parameters."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MinkUNet(1, recipe.widths, recipe.blocks, bn_momentum, recipe.backend)
+
+
+def voxelize_points(points_N4: NDArray[np.float32], recipe: NetworkRecipe) -> Voxels:
+    """Voxels of a cloud (x, y, z [m], intensity) as the network takes them."""
+    return voxelize(points_N4, recipe.coordinates, recipe.voxel_size, recipe.voxel_feature, recipe.intensity_scale)

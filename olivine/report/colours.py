@@ -1,0 +1,70 @@
+"""Colours of classes: those of the benchmark for hand labels, and the nearest of them for weak classes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from olivine.artifacts import Artifact
+from olivine.nuscenes_categories import CATEGORY_COLORS, CATEGORY_NAMES
+
+RIGHT, WRONG = (180, 180, 186), (214, 28, 44)
+UNLABELLED, NOT_SEEN = (150, 150, 156), (226, 226, 230)
+_BACKGROUND = (120, 120, 140)
+
+
+@dataclass(frozen=True)
+class Swatch:
+    """One entry of a legend: a name and its colour (red, green, blue)."""
+
+    name: str
+    rgb: tuple[int, int, int]
+
+    @property
+    def css(self) -> str:
+        """The colour as a style sheet writes it."""
+        return "#{:02x}{:02x}{:02x}".format(*self.rgb)
+
+
+CATEGORIES = tuple(Swatch(name, rgb) for name, rgb in zip(CATEGORY_NAMES, CATEGORY_COLORS, strict=True))
+"""The classes 1..16 in order."""
+
+
+def weak_classes(weak_labels: Artifact) -> list[Swatch]:
+    """The weak classes in the order of their ids, each in the colour of the first category that it covers."""
+    colours = dict(zip(CATEGORY_NAMES, CATEGORY_COLORS, strict=True))
+    return [
+        Swatch(item["name"], colours[item["nuscenes"][0]] if item["nuscenes"] else _BACKGROUND)
+        for item in _class_list(weak_labels)
+    ]
+
+
+def covered_by(weak_labels: Artifact) -> NDArray[np.uint8]:
+    """Look-up uint8 [17] from category (0 = ignore) to the weak class that covers it, 255 where none does."""
+    table = np.full(len(CATEGORY_NAMES) + 1, 255, np.uint8)
+    for item in _class_list(weak_labels):
+        for name in item["nuscenes"]:
+            table[CATEGORY_NAMES.index(name) + 1] = item["id"]
+    return table
+
+
+def _class_list(weak_labels: Artifact) -> list[dict[str, Any]]:
+    """Classes by id: `id`, `name`, and the `nuscenes` categories that each covers."""
+    listed: list[dict[str, Any]] = json.loads(weak_labels.read("classes.json"))["classes"]
+    return listed
+
+
+def right_or_wrong(right_N: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Colours uint8 [N, 3] of an error map: grey where right, red where wrong (paper, figure 3)."""
+    return np.array([WRONG, RIGHT], np.uint8)[right_N.astype(np.intp)]
+
+
+def colour_table(swatches: list[Swatch] | tuple[Swatch, ...], first_id: int) -> NDArray[np.uint8]:
+    """Look-up uint8 [256, 3] from class id to colour; `UNLABELLED` for ids without one."""
+    table = np.full((256, 3), UNLABELLED, np.uint8)
+    table[first_id : first_id + len(swatches)] = [swatch.rgb for swatch in swatches]
+    return table

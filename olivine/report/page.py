@@ -1,0 +1,148 @@
+"""The page: one HTML file that opens from disk, asks no server for anything and runs no script."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from olivine import __version__
+from olivine.artifacts import Artifact
+from olivine.errors import DiskFullError, UsageError
+from olivine.nuscenes_categories import CATEGORY_NAMES
+from olivine.report.classes import count_classes, draw_weights
+from olivine.report.colours import CATEGORIES
+from olivine.report.costs import stage_costs
+from olivine.report.curves import draw_finetuning, draw_pretraining, measure_plateaus
+from olivine.report.lineage_graph import draw_lineage
+from olivine.report.results import draw_confusions, draw_seeds
+from olivine.report.scans import draw_scans
+from olivine.report.setting import read_setting
+from olivine.report.summary import SEEDS_FOR_A_CLAIM, summarise_trace
+from olivine.report.table import difference, percent, points
+from olivine.report.trace import Trace, trace
+from olivine.report.weak import draw_weak_labels
+from olivine.store import Store
+
+_FOLDER = Path(__file__).parent
+_SECONDS_A_MINUTE = 60
+
+
+def write_report(store: Store, metrics: Sequence[Artifact], out: Path, title: str) -> Path:
+    """Write the page about `metrics` to `out`, whole or not at all; return `out`.
+
+    Raises:
+        UsageError: the metrics cannot be compared, or `out` cannot be written. DiskFullError: no room for it.
+        IntegrityError: an artifact that they were made from is missing or damaged.
+    """
+    page = render_report(store, metrics, title)
+    _write_whole(out, page.encode())
+    return out
+
+
+def render_report(store: Store, metrics: Sequence[Artifact], title: str) -> str:
+    """The page about `metrics` as HTML text."""
+    traced = trace(store, metrics)
+    summary = summarise_trace(traced)
+    backbone, weak_labels = traced.of_kind("backbone"), traced.of_kind("weak_labels")
+    density_weights = traced.of_kind("density_weights")
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=title,
+            version=__version__,
+            style=(_FOLDER / "page.css").read_text(),
+            trace=traced,
+            summary=summary,
+            setting=read_setting(traced),
+            seeds_for_a_claim=SEEDS_FOR_A_CLAIM,
+            category_names=CATEGORY_NAMES,
+            categories=CATEGORIES,
+            seeds_chart=draw_seeds(summary),
+            confusions=draw_confusions(traced),
+            class_bars=count_classes(traced),
+            weak_labels=draw_weak_labels(traced.drives, weak_labels) if weak_labels else None,
+            weights=draw_weights(density_weights) if density_weights else [],
+            weight_variant=density_weights.manifest.summary["variant"] if density_weights else None,
+            pretraining=draw_pretraining(backbone) if backbone else [],
+            finetuning=draw_finetuning(traced),
+            plateaus=measure_plateaus(traced),
+            scans=draw_scans(traced),
+            costs=stage_costs(traced),
+            licences=_licences(traced),
+            lineage=draw_lineage(traced),
+        )
+    )
+
+
+def _licences(traced: Trace) -> dict[str, list[str]]:
+    """Kinds of artifact by licence of the data in them."""
+    kinds: dict[str, list[str]] = {}
+    for artifact in traced.artifacts:
+        for licence in artifact.manifest.licences:
+            under = kinds.setdefault(licence, [])
+            under += [artifact.manifest.kind] if artifact.manifest.kind not in under else []
+    return kinds
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "points": points,
+        "count": _format_count,
+        "seconds": _format_seconds,
+        "bytes": _format_bytes,
+    }
+    environment.globals["difference"] = difference
+    return environment
+
+
+def _format_count(number: int) -> str:
+    """1234567 as 1 234 567, with spaces that do not break."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def _format_seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "not recorded"
+    if seconds < 2 * _SECONDS_A_MINUTE:
+        return f"{seconds:.1f} s"
+    return f"{seconds / _SECONDS_A_MINUTE:,.1f} min"
+
+
+def _format_bytes(size: int | None) -> str:
+    if size is None:
+        return "not recorded"
+    value: Any = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} TB"
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write beside the target and rename, so that a page is never half there."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        kind = DiskFullError if error.errno == errno.ENOSPC else UsageError
+        raise kind(f"{path}: the report ({len(data)} bytes) cannot be written: {error.strerror}.") from error

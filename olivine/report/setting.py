@@ -1,0 +1,88 @@
+"""What stands beside every number: the data, the weak labels, the image encoder and the label fraction behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from olivine.artifacts import Artifact
+from olivine.report.trace import Trace, trace
+from olivine.store import Store
+
+_LABEL_KINDS = {
+    "simulated": "SIMULATED weak labels: the simulator's own renderings, made wrong on purpose. No labeler ran.",
+    "truth": "Weak labels are the HAND LABELS themselves (an upper bound, not a result).",
+    "import": "Weak labels were imported; how right they are was not measured.",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Facts that a number must not be shown without. Those of pretraining are None where no arm was pretrained."""
+
+    synthetic: bool
+    split: str
+    num_scored_keyframes: int
+    fraction: str
+    num_labelled_keyframes: int
+    label_kind: str | None
+    label_accuracy: float | None
+    label_coverage: float | None
+    encoder: str | None
+    encoder_note: str | None
+
+    def lines(self) -> list[str]:
+        """The facts as sentences, the ones that weaken a claim first."""
+        return [line for line in (self._drives(), self._labels(), self._encoder(), self._scope()) if line]
+
+    def _drives(self) -> str:
+        return "SYNTHETIC drives: ray-cast streets, not recordings." if self.synthetic else ""
+
+    def _labels(self) -> str:
+        if self.label_kind is None:
+            return ""
+        line = _LABEL_KINDS.get(self.label_kind, f"Weak labels: {self.label_kind}.")
+        if self.label_accuracy is None or self.label_coverage is None:
+            return line
+        return (
+            f"{line} {100 * self.label_accuracy:.1f} % of the labelled pairs are right, "
+            f"{100 * self.label_coverage:.1f} % of the pairs are labelled."
+        )
+
+    def _encoder(self) -> str:
+        if self.encoder is None:
+            return ""
+        if self.encoder_note:
+            return f"STAND-IN: {self.encoder_note}"
+        return f"Image encoder: {self.encoder}, pretrained and frozen."
+
+    def _scope(self) -> str:
+        return (
+            f"Fine-tuned on {self.fraction} of the train labels ({self.num_labelled_keyframes} keyframes), scored on "
+            f"{self.num_scored_keyframes} keyframes of the split {self.split}."
+        )
+
+
+def setting_lines(store: Store, metrics: Sequence[Artifact]) -> list[str]:
+    """The facts behind `metrics`, for `olivine.report.table.print_table`."""
+    return read_setting(trace(store, metrics)).lines()
+
+
+def read_setting(traced: Trace) -> Setting:
+    """The facts behind the runs of a trace."""
+    scored, tuned = (traced.runs[0].metrics.manifest, traced.runs[0].segmenter.manifest)
+    labels, backbone = traced.of_kind("weak_labels"), traced.of_kind("backbone")
+    label_summary = labels.manifest.summary if labels else {}
+    encoder = backbone.manifest.summary["encoder"] if backbone else {}
+    return Setting(
+        synthetic=bool(traced.drives.manifest.summary["synthetic"]),
+        split=scored.summary["split"],
+        num_scored_keyframes=scored.counts["keyframes"],
+        fraction=tuned.summary["fraction"],
+        num_labelled_keyframes=tuned.counts["keyframes"],
+        label_kind=label_summary.get("kind"),
+        label_accuracy=label_summary.get("accuracy"),
+        label_coverage=label_summary.get("coverage"),
+        encoder=encoder.get("encoder"),
+        encoder_note=encoder.get("note"),
+    )

@@ -1,0 +1,30 @@
+"""The order of the stages and the types of their ports, declared once.
+
+A stage's word is the name of its package, component, command, tests folder and prefix in the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: its word, the artifact kinds it takes and the kind it makes."""
+
+    word: str
+    takes: tuple[str, ...]
+    makes: str
+    summary: str
+
+
+STAGES = (
+    Stage("ingest", (), "drives", "Read raw drives, project points into images, pack keyframes."),
+    Stage("label", ("drives",), "weak_labels", "Give every pixel and every pair a weak category."),
+    Stage("weigh", ("drives", "weak_labels"), "density_weights", "Compute a sampling weight for every pair."),
+    Stage("pretrain", ("drives", "weak_labels", "density_weights"), "backbone", "Distil images into a 3D backbone."),
+    Stage("finetune", ("drives", "backbone"), "segmenter", "Train a segmenter on a fraction of the hand labels."),
+    Stage("evaluate", ("drives", "segmenter"), "metrics", "Score a segmenter on the test split."),
+)
+WORDS = tuple(stage.word for stage in STAGES)
+BY_WORD = {stage.word: stage for stage in STAGES}

@@ -1,0 +1,184 @@
+"""One call for each stage, the same from the command line and from a pipeline step: ids in, an artifact out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from olivine.artifacts import Artifact, begin, find_artifact
+from olivine.errors import DataError, UsageError
+from olivine.kfp_io import ExecutorInput
+from olivine.recipe import StageRecipe
+from olivine.recipes import load_recipe
+from olivine.stages import BY_WORD, STAGES
+from olivine.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class StepCall:
+    """What a step is told: the store, the recipe with its overrides, and its inputs by port."""
+
+    store: str
+    recipe: str
+    settings: list[str] = field(default_factory=list)
+    inputs: dict[str, str] = field(default_factory=dict)
+    source: str | None = None
+
+
+def run_step(word: str, call: StepCall) -> Artifact:
+    """Run the stage `word`, or find what it has made already; return its artifact.
+
+    Raises:
+        OlivineError: whatever the stage reports.
+    """
+    recipe = getattr(load_recipe(call.recipe, call.settings), word)
+    store = open_store(call.store)
+    inputs = {port: artifact for port in BY_WORD[word].takes if (artifact := _find_input(word, port, store, call))}
+    return _find_finished(word, store, inputs, recipe) or _STEPS[word](call, store, inputs, recipe)
+
+
+def _find_input(word: str, port: str, store: Store, call: StepCall) -> Artifact | None:
+    name, maker = call.inputs.get(port), _MAKERS[port]
+    if name:
+        return find_artifact(store, maker, name, port)
+    if (word, port) == ("finetune", "backbone"):
+        return None
+    raise UsageError(f"say which {port} to use: --{port.replace('_', '-')} ID, as `olivine {maker}` printed it.")
+
+
+def _find_finished(word: str, store: Store, inputs: dict[str, Artifact], recipe: StageRecipe) -> Artifact | None:
+    """A finished artifact, found before the stage is imported, which takes seconds where torch is in it.
+
+    Stages whose identity holds more than inputs and recipe (ingest and label, which read files) never match here, and
+    look for themselves.
+    """
+    manifests = {port: artifact.manifest for port, artifact in inputs.items()}
+    found = begin(store, word, BY_WORD[word].makes, manifests, recipe.resolved(), seed=0)
+    return found if isinstance(found, Artifact) else None
+
+
+def _ingest(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
+    from olivine.ingest.stage import run
+
+    if not call.source:
+        raise UsageError("say which raw drives to read: --drives FOLDER, in nuScenes layout.")
+    return run(Path(call.source), store, recipe)
+
+
+def _label(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
+    from olivine.label.stage import run
+
+    return run(inputs["drives"], recipe)
+
+
+def _weigh(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
+    from olivine.weigh.stage import run
+
+    return run(inputs["drives"], inputs["weak_labels"], recipe)
+
+
+def _pretrain(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
+    from olivine.pretrain.stage import run
+
+    return run(inputs["drives"], inputs["weak_labels"], inputs["density_weights"], recipe)
+
+
+def _finetune(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
+    from olivine.finetune.stage import run
+
+    return run(inputs["drives"], inputs.get("backbone"), recipe)
+
+
+def _evaluate(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
+    from olivine.evaluate.stage import run
+
+    return run(inputs["drives"], inputs["segmenter"], recipe)
+
+
+_MAKERS = {stage.makes: stage.word for stage in STAGES}
+_STEPS: dict[str, Callable[[StepCall, Store, dict[str, Artifact], Any], Artifact]] = {
+    "ingest": _ingest,
+    "label": _label,
+    "weigh": _weigh,
+    "pretrain": _pretrain,
+    "finetune": _finetune,
+    "evaluate": _evaluate,
+}
+assert tuple(_STEPS) == tuple(BY_WORD)
+
+
+def run_executor(word: str, executor_input: str) -> Artifact:
+    """Run a stage as a pipeline step: everything comes from, and goes to, the executor input.
+
+    Parameters of a step are `store`, `recipe`, `settings`, `<port>_id` for the id of each input, and `source` and
+    `version` (ingest), `seed` and `init` (finetune). The ids are parameters, beside the artifacts themselves, because
+    the platform's cache key knows the names of artifacts and not their content.
+
+    Raises:
+        UsageError: a parameter is missing, unknown or not what it must be; else whatever the stage reports.
+    """
+    io = ExecutorInput.parse(executor_input)
+    call = step_call(word, io.parameters)
+    _check_inputs(word, io, call)
+    artifact = run_step(word, call)
+    io.write_output(BY_WORD[word].makes, artifact, id=artifact.id)
+    return artifact
+
+
+def step_call(word: str, parameters: dict[str, Any]) -> StepCall:
+    """The call that the parameters of a pipeline step ask for; UsageError when they do not."""
+    left = dict(parameters)
+    missing = [name for name in ("store", "recipe") if not left.get(name)]
+    if missing:
+        raise UsageError(f"step {word}: the parameter {missing[0]!r} is missing.")
+    settings = [str(item) for item in left.pop("settings", None) or []]
+    if word == "ingest" and "version" in left:
+        # In front, so that an explicit setting wins, as on the command line.
+        settings.insert(0, f"ingest.version={json.dumps(left.pop('version'))}")
+    inputs = {port: str(left.pop(f"{port}_id", None) or "") for port in BY_WORD[word].takes}
+    if word == "finetune":
+        settings.append(f"finetune.seed={_whole_number('seed', left.pop('seed', None))}")
+        inputs = _start_from(str(left.pop("init", "")), inputs)
+    call = StepCall(str(left.pop("store")), str(left.pop("recipe")), settings, inputs, left.pop("source", None))
+    if left:
+        raise UsageError(f"step {word}: there is no parameter {', '.join(left)}.")
+    return call
+
+
+def _check_inputs(word: str, io: ExecutorInput, call: StepCall) -> None:
+    """The artifacts that the platform shows in its lineage must be those that the step uses."""
+    for port, id in call.inputs.items():
+        shown = [manifest.id for manifest in io.manifests(port)]
+        if shown not in ([], [id]):
+            raise DataError(f"step {word}: {port}_id is {id[:12]}, but the artifact {port} is {shown[0][:12]}.")
+
+
+def _start_from(init: str, inputs: dict[str, str]) -> dict[str, str]:
+    if init not in ("random", "backbone"):
+        raise UsageError(f"step finetune: init is {init!r}, but must be 'random' or 'backbone'.")
+    if init == "backbone" and not inputs["backbone"]:
+        raise UsageError("step finetune: init is 'backbone', but backbone_id is empty.")
+    return inputs if init == "backbone" else inputs | {"backbone": ""}
+
+
+def _whole_number(name: str, value: Any) -> int:
+    # The platform's loop items may arrive as 3.0.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
+        raise UsageError(f"{name} is {value!r}, but must be a whole number.")
+    return int(value)
+
+
+def describe(artifact: Artifact) -> dict[str, Any]:
+    """What a person or a script wants to know of a finished artifact."""
+    manifest = artifact.manifest
+    return {
+        "kind": manifest.kind,
+        "id": manifest.id,
+        "data_digest": manifest.data_digest,
+        "counts": manifest.counts,
+        "quarantined": [item.model_dump() for item in manifest.quarantined],
+        "summary": manifest.summary,
+    }

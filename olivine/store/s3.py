@@ -1,0 +1,210 @@
+"""The one file that talks to obstore: objects in an S3 bucket, errors in our own words."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+from obstore.store import S3Store
+
+from olivine.errors import ConfigError, DiskFullError, OlivineError, StoreError
+from olivine.store.keys import Location
+from olivine.store.settings import S3Settings
+
+# An upload of this size or more gets an hour instead of a minute, and a look whether it is there before it is sent.
+_BULK_BYTES = 64 << 20
+_ATTEMPTS = 6
+_DENIED = ("403 Forbidden", "401 Unauthorized", "169.254.169.254")
+_FULL = ("QuotaExceeded", "507 Insufficient Storage", "No space left")
+_process_of_runtime = 0
+T = TypeVar("T")
+
+
+class Bucket:
+    """Objects below a prefix of an S3 bucket. Failed requests are repeated, with growing, random pauses."""
+
+    def __init__(self, location: Location, retry_s: float) -> None:
+        self._location = location
+        self._retry_s = retry_s
+        self._settings = S3Settings.from_environment()
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        """Write `key` if it does not exist; return whether this call created it."""
+        size_bytes = data.stat().st_size if isinstance(data, Path) else len(data)
+        if size_bytes >= _BULK_BYTES and self.size(key) is not None:
+            return False
+        return self._put(key, data, size_bytes, "create")
+
+    def swap(self, key: str, data: bytes, tag: str | None) -> bool:
+        """Create `key` (tag None) or replace it if it still has `tag`; return whether it was written."""
+        return self._put(key, data, len(data), "create" if tag is None else {"e_tag": tag})
+
+    def read(self, key: str) -> bytes:
+        """All bytes of `key`; FileNotFoundError when there is none."""
+        return self.read_tagged(key)[0]
+
+    def read_tagged(self, key: str) -> tuple[bytes, str]:
+        """All bytes of `key` and the tag that `swap` compares."""
+        with self._translated(key):
+            answer = obstore.get(self._reader, key)
+            return bytes(answer.bytes()), answer.meta["e_tag"] or ""
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        """As a slice: fewer than `length` bytes, or none, where the object ends before."""
+        try:
+            with self._translated(key):
+                return bytes(obstore.get_range(self._reader, key, start=offset, length=length))
+        except StoreError as error:
+            if "416 Range Not Satisfiable" in str(error):
+                return b""
+            raise
+
+    def size(self, key: str) -> int | None:
+        """Size in bytes, None when there is no such key."""
+        try:
+            with self._translated(key):
+                return int(obstore.head(self._writer, key)["size"])
+        except FileNotFoundError:
+            return None
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Keys below the folder `prefix`, in the order of the server."""
+        return iter(self._insist(prefix, lambda: self._list_all(prefix)))
+
+    def delete(self, key: str) -> None:
+        """Remove `key`; nothing happens when it is not there."""
+        with suppress(FileNotFoundError):
+            self._insist(key, lambda: obstore.delete(self._writer, key))
+
+    def _list_all(self, prefix: str) -> builtins.list[str]:
+        return [item["path"] for chunk in obstore.list(self._writer, prefix=prefix or None) for item in chunk]
+
+    def _insist(self, key: str, call: Callable[[], T]) -> T:
+        """Repeat what obstore gives up on: it repeats a refused request, but not one whose answer broke off."""
+        for _ in range(_ATTEMPTS):
+            try:
+                with self._translated(key):
+                    return call()
+            except StoreError as error:
+                if "response body" not in str(error):
+                    raise
+                last = error
+        raise last
+
+    @cached_property
+    def _reader(self) -> Any:
+        # A minute without a byte ends a read; a long one that goes on does not.
+        return self._connect(timeout=timedelta(hours=1), read_timeout=timedelta(minutes=1))
+
+    @cached_property
+    def _writer(self) -> Any:
+        return self._connect(timeout=timedelta(minutes=1))
+
+    @cached_property
+    def _bulk_writer(self) -> Any:
+        return self._connect(timeout=timedelta(hours=1))
+
+    def _connect(self, **timeouts: timedelta) -> Any:
+        options: Any = {
+            "connect_timeout": timedelta(seconds=10),
+            "allow_http": not self._settings.encrypted,
+            **timeouts,
+        }
+        retry: Any = {
+            "max_retries": 10,
+            "retry_timeout": timedelta(seconds=self._retry_s),
+            "backoff": {
+                "init_backoff": timedelta(milliseconds=100),
+                "max_backoff": timedelta(seconds=10),
+                "base": 2.0,
+            },
+        }
+        settings: Any = {"region": self._settings.region}
+        if self._settings.endpoint:
+            settings["endpoint"] = self._settings.endpoint
+        return S3Store(
+            cast(str, self._location.bucket),
+            prefix=self._location.prefix or None,
+            client_options=options | timeouts,
+            retry_config=retry,
+            **settings,
+        )
+
+    def _put(self, key: str, data: bytes | Path, size_bytes: int, mode: Any) -> bool:
+        try:
+            with self._translated(key, size_bytes):
+                store = self._bulk_writer if size_bytes >= _BULK_BYTES else self._writer
+                obstore.put(store, key, data, mode=mode, use_multipart=False)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        except FileNotFoundError as error:
+            raise self._no_bucket() from error
+        return True
+
+    @contextmanager
+    def _translated(self, key: str, size_bytes: int = 0) -> Iterator[None]:
+        """Turn obstore's errors into ours; 'exists' and 'not found' pass, they are answers."""
+        _check_process()
+        try:
+            yield
+        except (AlreadyExistsError, PreconditionError):
+            raise
+        except (NotFoundError, FileNotFoundError) as error:
+            if "NoSuchBucket" in str(error):
+                raise self._no_bucket() from error
+            raise FileNotFoundError(key) from error
+        except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
+            raise self._denied(key) from error
+        except (BaseError, OSError) as error:
+            raise self._failure(key, size_bytes, error) from error
+
+    def _failure(self, key: str, size_bytes: int, error: Exception) -> OlivineError:
+        text, first_line = str(error), str(error).partition("\n")[0]
+        if any(sign in text for sign in _FULL):
+            return DiskFullError(
+                f"{self._location.url}/{key}: no room, {size_bytes} bytes needed. Free space and run again."
+            )
+        if any(sign in text for sign in _DENIED):
+            return self._denied(key)
+        return StoreError(
+            f"{self._location.url}/{key}: the store failed after retries. Check AWS_ENDPOINT_URL and the server, then "
+            f"run again: {first_line}"
+        )
+
+    def _denied(self, key: str) -> ConfigError:
+        return ConfigError(
+            f"{self._location.url}/{key}: no permission. Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
+            "AWS_ENDPOINT_URL and the policy of the bucket (files in ~/.aws are not read)."
+        )
+
+    def _no_bucket(self) -> ConfigError:
+        return ConfigError(
+            f"{self._location.url}: there is no bucket {self._location.bucket!r}. Check the name, or make it with "
+            "`olivine store init`."
+        )
+
+
+def _check_process() -> None:
+    """Refuse to wait for ever: obstore's threads do not exist in a child forked after their first use."""
+    global _process_of_runtime
+    if _process_of_runtime not in (0, os.getpid()):
+        raise ConfigError(
+            "An S3 store was used before this process was forked, which would hang. Start workers with the method "
+            "'spawn' or 'forkserver'."
+        )
+    _process_of_runtime = os.getpid()

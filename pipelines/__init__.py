@@ -1,0 +1,1 @@
+"""The pipelines that a user submits, and what compiles them."""

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Format, lint, types, import contracts, and that the compiled pipelines are those of their source.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH="$PWD/.venv/bin:$PATH"
+step() { printf '%-22s' "$1"; shift; if out=$("$@" 2>&1); then echo ok; else echo FAILED; echo "$out"; exit 1; fi; }
+step "ruff format" ruff format --check .
+step "ruff check" ruff check .
+step "mypy --strict" mypy
+step "import contracts" lint-imports
+step "compiled pipelines" python -m pipelines.compile --check

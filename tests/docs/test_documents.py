@@ -1,0 +1,51 @@
+"""What the documents tell people to type exists, and the files they point to are there."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")) + sorted(ROOT.glob("components/*/README.md"))
+
+
+def _commands():
+    for document in DOCUMENTS:
+        for block in re.findall(r"```bash\n(.*?)```", document.read_text(), flags=re.S):
+            for line in block.replace("\\\n", " ").splitlines():
+                line = line.split("#")[0].strip()
+                if line:
+                    yield pytest.param(line, id=f"{document.name}: {line}")
+
+
+@pytest.mark.parametrize("line", list(_commands()))
+def test_commands_in_documents_exist(line):
+    program, *arguments = line.split()
+    if program == "make":
+        targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.M)
+        assert arguments[0] in targets
+    elif program == "olivine":
+        words = [word for word in arguments if not word.startswith("-") or word == "--help"]
+        command = words[:1] if not words or words[0] not in ("score", "store") else words[:2]
+        answer = subprocess.run(
+            [sys.executable, "-m", "olivine", *command, "--help"],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"COLUMNS": "200", "PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+        )
+        assert answer.returncode == 0, answer.stderr
+        for flag in [argument for argument in arguments if argument.startswith("-")]:
+            assert flag in answer.stdout, f"{flag} is no flag of olivine {' '.join(command)}"
+    else:
+        assert program in {"source", "cd", "git", "pip", "pre-commit"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_in_documents_lead_somewhere(document):
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
+        assert (document.parent / target).exists(), f"{document}: {target} is not there"

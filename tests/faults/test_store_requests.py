@@ -1,0 +1,92 @@
+"""One of five requests to S3 fails: everything succeeds all the same, and nothing is there twice."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from faulty_proxy import FAULTS, FaultyProxy
+
+from olivine.artifacts import Artifact, open_artifact, verify
+from olivine.store import Store, open_store
+
+
+@contextmanager
+def running(proxy: FaultyProxy) -> Iterator[FaultyProxy]:
+    with proxy:
+        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield proxy
+        finally:
+            proxy.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def proxy(s3_server, s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    with running(FaultyProxy(s3_server.port, share=0.2)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
+        yield proxy
+
+
+@pytest.fixture
+def shaky_store(proxy: FaultyProxy, s3_store_url: str) -> Store:
+    return open_store(s3_store_url)
+
+
+def test_artifacts_are_published_and_read(
+    shaky_store: Store, proxy: FaultyProxy, publish_sample: Callable[..., Artifact]
+) -> None:
+    for number in range(4):
+        drives = publish_sample(shaky_store, number)
+        labels = publish_sample(shaky_store, number, drives=drives)
+        assert open_artifact(shaky_store, "label", labels.id) is not None
+        assert verify(labels) == []
+    # 8 manifests and records; 4 shards, equal for drives and their labels, and one index in all.
+    kinds = [key.split("/")[0] for key in shaky_store.list("")]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"ingest": 4, "label": 4, "records": 8, "blobs": 5}
+    assert proxy.met.keys() == set(FAULTS)
+
+
+def test_every_call_succeeds(shaky_store: Store, proxy: FaultyProxy) -> None:
+    for number in range(12):
+        key = f"k/{number}"
+        shaky_store.create(key, bytes([number]) * 5000)
+        assert shaky_store.read(key) == bytes([number]) * 5000
+        assert shaky_store.read_range(key, 10, 4000) == bytes([number]) * 4000
+        assert shaky_store.size(key) == 5000
+        assert list(shaky_store.list("k")) == [key]
+        shaky_store.delete(key)
+    assert list(shaky_store.list("")) == []
+    assert proxy.met.keys() == set(FAULTS)
+
+
+def test_a_ref_counts_right_when_its_content_names_the_writer(shaky_store: Store, proxy: FaultyProxy) -> None:
+    for number in range(20):
+        content = f"{number + 1} by writer {number}".encode()
+        ref = shaky_store.read_ref("counter")
+        moved = shaky_store.move_ref("counter", content, ref)
+        after = shaky_store.read_ref("counter")
+        assert after is not None
+        # The answer can be lost, the move cannot: whoever reads again sees who moved it.
+        assert after.content == content
+        assert moved or proxy.met["late 500"] + proxy.met["dropped after"] > 0
+
+
+def test_answers_that_break_off(s3_server, s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {f"k/{number}" for number in range(20)}
+    store = open_store(s3_store_url)
+    for key in keys:
+        store.create(key, b"1")
+    with running(FaultyProxy(s3_server.port, share=0.3, faults=("cut",))) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
+        shaky = open_store(s3_store_url)
+        for key in sorted(keys):
+            assert set(shaky.list("k")) == keys
+            shaky.delete(key)
+            keys.remove(key)
+        assert proxy.met["cut"] > 5
+    assert list(store.list("")) == []

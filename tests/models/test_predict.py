@@ -1,0 +1,50 @@
+"""Whole keyframes: every point gets the category of its voxel."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from olivine.models.network_recipe import NetworkRecipe
+from olivine.models.predict import predict_keyframes
+from olivine.models.segmenter import Segmenter
+
+NETWORK = NetworkRecipe(coordinates="cartesian", voxel_size=(0.6, 0.5, 0.4), widths=(4,) * 9, blocks=(1,) * 8)
+
+
+class ByCell(Segmenter):
+    """Each cell has a category that follows from where it is, so that no two neighbours share one."""
+
+    def forward(self, coordinates_V4, features_V1):
+        assert not self.training
+        assert (coordinates_V4[:, 0] == 0).all()
+        assert features_V1.shape == (len(coordinates_V4), 1)
+        return functional.one_hot(category(coordinates_V4[:, 1:].long()), 17).float()
+
+
+def category(cells_V3):
+    return (cells_V3 @ torch.tensor([1, 3, 7])) % 16 + 1
+
+
+def test_points_share_the_category_of_their_voxel(chain):
+    segmenter = ByCell(NETWORK, 0.05, seed=0).train()
+    tokens = chain.drives.tokens("test")
+    found = dict(predict_keyframes(segmenter, chain.drives, NETWORK, tokens))
+    assert list(found) == tokens
+    assert segmenter.training, "its mode is restored"
+    for token, category_N in found.items():
+        xyz_N3 = chain.drives.keyframe(token).points_N4[:, :3].astype(np.float64)
+        cells_N3 = torch.from_numpy(np.floor(xyz_N3 / NETWORK.voxel_size).astype(np.int64))
+        assert category_N.dtype == np.uint8
+        assert np.array_equal(category_N, category(cells_N3).numpy())
+        assert len(np.unique(category_N)) == 16
+
+
+def test_the_mode_is_restored_when_a_reader_stops_early(chain):
+    segmenter = Segmenter(NETWORK, 0.05, seed=0).train()
+    predictions = predict_keyframes(segmenter, chain.drives, NETWORK, chain.drives.tokens("test"))
+    next(predictions)
+    assert not segmenter.training
+    predictions.close()
+    assert segmenter.training

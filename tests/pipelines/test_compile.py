@@ -1,0 +1,149 @@
+"""Compiling: the copies in the repository are current, the platform's own schema accepts them, images go by digest."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from olivine.errors import UsageError
+from pipelines import compile as compiling
+from pipelines.compile import GOLDEN_FOLDERS, PIPELINES, check_image, compile_pipeline, find_drift, main, write_all
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DIGEST = "registry.example/olivine@sha256:" + "0" * 64
+
+
+@pytest.fixture(scope="module", params=sorted(PIPELINES))
+def spec(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return yaml.safe_load(compile_pipeline(request.param))
+
+
+def test_the_copies_in_the_repository_are_current() -> None:
+    assert find_drift() == []
+
+
+def test_compiling_does_not_depend_on_the_process() -> None:
+    program = "from pipelines.compile import compile_pipeline; print(compile_pipeline('full'), end='')"
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY, env=environment
+        ).stdout
+        for environment in ({"PYTHONHASHSEED": seed, "PYTHONPATH": str(REPOSITORY)} for seed in "12")
+    }
+    assert texts == {compile_pipeline("full")}
+
+
+def test_the_platform_accepts_what_is_compiled(spec: dict[str, Any]) -> None:
+    json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())
+    with pytest.raises(json_format.ParseError):
+        json_format.ParseDict(spec | {"rooot": {}}, pipeline_spec_pb2.PipelineSpec())
+
+
+def test_every_step_has_an_explicit_command_and_the_executor_input(spec: dict[str, Any]) -> None:
+    for name, executor in spec["deploymentSpec"]["executors"].items():
+        container = executor["container"]
+        assert container["command"][0] == "olivine"
+        assert len(container["command"]) == 2, name
+        assert container["args"] == ["--executor-input", "{{$}}"]
+        assert container["image"] == "olivine:dev"
+        assert container["resources"]["resourceMemoryLimit"]
+
+
+def tasks_of(spec: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Stage, task and component of every step, at every depth."""
+    found = []
+    for dag in [spec["root"], *spec["components"].values()]:
+        for task in dag.get("dag", {}).get("tasks", {}).values():
+            component = spec["components"][task["componentRef"]["name"]]
+            if "executorLabel" in component:
+                container = spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
+                found.append((container["command"][1], task, component))
+    return found
+
+
+def test_every_step_is_tried_again(spec: dict[str, Any]) -> None:
+    for stage, task, _ in tasks_of(spec):
+        assert task["retryPolicy"]["maxRetryCount"] == 2, stage
+
+
+def test_what_is_cached_has_the_id_of_every_input_among_its_parameters(spec: dict[str, Any]) -> None:
+    """The platform's cache key knows names of artifacts, not their content."""
+    for stage, task, component in tasks_of(spec):
+        cached = task.get("cachingOptions", {}).get("enableCache", False)
+        assert cached == (stage != "ingest"), stage
+        for port in task["inputs"].get("artifacts", {}):
+            parameter = f"{port}_ids" if stage == "report" else f"{port}_id"
+            source = task["inputs"]["parameters"][parameter]
+            assert "runtimeValue" not in source, (stage, port)
+            assert component["inputDefinitions"]["parameters"][parameter]
+
+
+def test_a_random_start_is_shown_without_a_backbone(spec: dict[str, Any]) -> None:
+    starts = {}
+    for stage, task, _ in tasks_of(spec):
+        if stage == "finetune":
+            init = task["inputs"]["parameters"]["init"]["runtimeValue"]["constant"]
+            starts[init] = "backbone" in task["inputs"]["artifacts"]
+    assert starts == {"random": False, "backbone": True}
+
+
+def test_the_form_explains_every_parameter(spec: dict[str, Any]) -> None:
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
+    assert all(value["description"] for value in inputs.values())
+    assert [name for name, value in inputs.items() if not value.get("isOptional")] == ["drives", "store"]
+    assert inputs["seeds"]["defaultValue"] == [0, 1, 2]
+    assert inputs["recipe"]["defaultValue"] == "olivine"
+
+
+def test_an_image_stands_in_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--image", DIGEST, "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'full.yaml'}\n"
+    spec = yaml.safe_load((tmp_path / "full.yaml").read_text())
+    assert {entry["container"]["image"] for entry in spec["deploymentSpec"]["executors"].values()} == {DIGEST}
+    golden = yaml.safe_load(compile_pipeline("full"))
+    assert json.dumps(spec).replace(DIGEST, "olivine:dev") == json.dumps(golden)
+
+
+@pytest.mark.parametrize("image", ["olivine:1", "olivine", "olivine@sha256:12", f"{DIGEST} ", "a b@sha256:" + "0" * 64])
+def test_an_image_that_can_be_moved_is_refused(image: str) -> None:
+    with pytest.raises(UsageError, match="no image by digest"):
+        check_image(image, allow_tag=False)
+
+
+def test_a_tag_is_taken_when_it_is_allowed() -> None:
+    assert check_image("registry:5000/olivine:1", allow_tag=True) == "registry:5000/olivine:1"
+    with pytest.raises(UsageError):
+        check_image("two\nimages", allow_tag=True)
+
+
+def test_an_image_never_reaches_the_copies_in_the_repository() -> None:
+    with pytest.raises(UsageError, match="--image needs --out"):
+        main(["--image", DIGEST])
+
+
+def test_drift_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = (tmp_path / "a", tmp_path / "b")
+    monkeypatch.setattr(compiling, "GOLDEN_FOLDERS", folders)
+    monkeypatch.setattr(compiling, "_ROOT", tmp_path)
+    write_all(folders)
+    assert main(["--check"]) == 0
+    (folders[1] / "full.yaml").write_text((folders[1] / "full.yaml").read_text() + "\n")
+    (folders[0] / "full.yaml").unlink()
+    assert main(["--check"]) == 1
+    remedy = "is not what its pipeline compiles to: run `python -m pipelines.compile`."
+    assert capsys.readouterr().err == f"a/full.yaml {remedy}\nb/full.yaml {remedy}\n"
+
+
+def test_the_package_carries_a_copy() -> None:
+    assert {folder.relative_to(REPOSITORY).as_posix() for folder in GOLDEN_FOLDERS} == {
+        "pipelines/compiled",
+        "olivine/platform/compiled",
+    }

@@ -1,0 +1,100 @@
+"""Stands for `olivine <stage> --executor-input JSON` in the tests of the runner, where training would be slow.
+
+It writes real (small) artifacts into the real store by the real executor contract, and notes how it was called. What
+else it shall do is told by `settings`: `act=<stage>[/<init>][/<seed>]:<action>`, with the actions below.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+NOTES = Path(os.environ["STAND_IN_NOTES"])
+
+
+def main() -> None:
+    word, executor_input = sys.argv[1], json.loads(sys.argv[3])
+    given = executor_input["inputs"]["parameterValues"]
+    names = {word, f"{word}/{given.get('init')}", f"{word}/{given.get('init')}/{int(given.get('seed', -1))}"}
+    note = {"word": word, "threads": os.environ.get("OMP_NUM_THREADS"), "parameters": given}
+    note["artifacts"] = {
+        name: shown_ids(entry) for name, entry in executor_input["inputs"].get("artifacts", {}).items()
+    }
+    (NOTES / f"{time.monotonic_ns()}.json").write_text(json.dumps(note))
+    for setting in given.get("settings", []):
+        where, _, action = str(setting).removeprefix("act=").partition(":")
+        if where in names:
+            act(*action.split(" "))
+    # Only steps that end well pay for these imports.
+    from olivine.kfp_io import ExecutorInput
+
+    io = ExecutorInput.parse(sys.argv[3])
+    if word == "report":
+        path = io.output_path("report")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"<h1>{given['title']}</h1>")
+        io.write_raw("report", {}, {})
+    else:
+        publish(word, io)
+    print(f"{word} done")
+
+
+def shown_ids(entry: dict[str, Any]) -> list[str]:
+    return [json.loads(Path(artifact["uri"]).read_text())["id"] for artifact in entry["artifacts"]]
+
+
+def act(kind: str, value: str = "") -> None:
+    """exit CODE, exit_once CODE, crash, kill, hang [stubborn], silent."""
+    if kind == "exit" or (kind == "exit_once" and not (NOTES / "once").exists()):
+        (NOTES / "once").touch()
+        print(f"chatter before\nolivine: the reason for {value}\nand what to do", file=sys.stderr)
+        sys.exit(int(value))
+    if kind == "crash":
+        raise RuntimeError("a bug in the step")
+    if kind == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if kind == "hang":
+        if value == "stubborn":
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        (NOTES / "hanging.part").write_text(f"{os.getpid()} {child.pid}")
+        (NOTES / "hanging.part").rename(NOTES / "hanging")
+        print("hanging", flush=True)
+        time.sleep(600)
+    if kind == "wait_for_hang":
+        while not (NOTES / "hanging").exists():
+            time.sleep(0.01)
+        sys.exit(int(value))
+    if kind == "silent":
+        sys.exit(0)
+
+
+def publish(word: str, io: Any) -> None:
+    from olivine.artifacts import Output, begin, find_artifact
+    from olivine.stages import BY_WORD
+    from olivine.store import open_store
+
+    store, given = open_store(str(io.parameters["store"])), io.parameters
+    makers = {stage.makes: stage.word for stage in BY_WORD.values()}
+    inputs = {
+        port: find_artifact(store, makers[port], given[f"{port}_id"]).manifest
+        for port in BY_WORD[word].takes
+        if given.get(f"{port}_id")
+    }
+    seed = int(given.get("seed", inputs["segmenter"].seed if "segmenter" in inputs else 0))
+    out = begin(store, word, BY_WORD[word].makes, inputs, {"stand_in": True, "seed": seed}, seed)
+    if isinstance(out, Output):
+        out.put("data.txt", f"{word} {seed}".encode())
+        init = "olivine" if "backbone" in inputs else "random"
+        out = out.publish({"things": 1}, {"miou": 0.25 + seed / 100, "init": init}, ("none",))
+    io.write_output(BY_WORD[word].makes, out, id=out.id)
+
+
+if __name__ == "__main__":
+    main()

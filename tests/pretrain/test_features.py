@@ -1,0 +1,78 @@
+"""Image features: computed once an image, shared, and resumed shard by shard."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from olivine.artifacts import Artifact, open_artifact
+from olivine.models.image import load_image_encoder
+from olivine.packs import Pack, bytes_array
+from olivine.pretrain import features
+from olivine.pretrain.recipe import EncoderRecipe
+
+RECIPE = EncoderRecipe(name="stand_in", height=96, width=176)
+
+
+@pytest.fixture
+def made(chain):
+    backbone = chain.made["pretrain"]
+    return open_artifact(backbone.store, "pretrain", backbone.manifest.summary["image_features"])
+
+
+def test_maps_are_the_encoders_of_the_resized_image(chain, made):
+    token = chain.drives.tokens("train")[1]
+    maps_ICHW = bytes_array(Pack(made).head(token)["maps.npy"])
+    assert (maps_ICHW.dtype, maps_ICHW.shape) == (np.float16, (6, 64, 6, 11))
+    encoder = load_image_encoder("stand_in")
+    for jpeg, map_CHW in zip(chain.drives.images(token), maps_ICHW, strict=True):
+        with Image.open(io.BytesIO(jpeg)) as image:
+            rgb = np.array(image.convert("RGB").resize((176, 96), Image.Resampling.BILINEAR))
+        expected = encoder.encode(torch.from_numpy(rgb)[None])[0].half().numpy()
+        assert np.array_equal(map_CHW, expected)
+
+
+def test_only_what_is_trained_on_is_encoded(chain, made):
+    assert Pack(made).index.column("keyframe") == chain.drives.tokens("all_train")
+    assert made.manifest.counts == {"keyframes": 9, "images": 54}
+    assert made.manifest.summary["note"].startswith("The image encoder is a stand-in")
+
+
+def test_a_second_pretraining_shares_them(chain, made, own_chain):
+    tokens = chain.drives.tokens("all_train")
+    drives = own_chain.made["ingest"]
+    assert features.encode_images(drives, tokens, RECIPE).id == made.id
+    other = features.encode_images(drives, tokens[:2], RECIPE)
+    assert isinstance(other, Artifact)
+    assert other.id != made.id
+    wide = features.encode_images(drives, tokens[:2], RECIPE.model_copy(update={"width": 192}))
+    assert wide.id != other.id
+
+
+def test_a_killed_run_goes_on_after_its_last_shard(own_chain, monkeypatch):
+    monkeypatch.setattr(features, "_KEYFRAMES_PER_SHARD", 2)
+    drives, tokens = own_chain.made["ingest"], own_chain.drives.tokens("train")[:6]
+    recipe = RECIPE.model_copy(update={"width": 192})
+    decoded = []
+    decode = features._decode
+
+    def killed_at_the_third_keyframe(jpeg, recipe):
+        decoded.append(jpeg)
+        if len(decoded) == 13:
+            raise KeyboardInterrupt
+        return decode(jpeg, recipe)
+
+    monkeypatch.setattr(features, "_decode", killed_at_the_third_keyframe)
+    with pytest.raises(KeyboardInterrupt):
+        features.encode_images(drives, tokens, recipe)
+    made = features.encode_images(drives, tokens, recipe)
+    assert len(decoded) == 13 + 24
+    assert Pack(made).index.column("keyframe") == tokens
+    encoder = load_image_encoder("stand_in")
+    for token in tokens:
+        first = torch.stack([decode(jpeg, recipe) for jpeg in own_chain.drives.images(token)])
+        assert np.array_equal(bytes_array(Pack(made).head(token)["maps.npy"]), encoder.encode(first).half().numpy())

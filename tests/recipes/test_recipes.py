@@ -1,0 +1,148 @@
+"""Named recipes and their overrides."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from olivine.errors import UsageError
+from olivine.recipes import RECIPES, Recipe, load_recipe, override
+from olivine.stages import WORDS
+
+
+def fields(model, path=""):
+    for name, value in model:
+        yield (f"{path}{name}", value)
+        if isinstance(value, BaseModel):
+            yield from fields(value, f"{path}{name}.")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_is_whole_and_named_and_survives_json(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert set(WORDS) < set(type(recipe).model_fields)
+    assert Recipe.model_validate(json.loads(json.dumps(recipe.resolved()))) == recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_pretraining_and_fine_tuning_share_the_network(name):
+    recipe = load_recipe(name)
+    assert recipe.pretrain.network == recipe.finetune.network
+
+
+def test_every_field_has_a_docstring():
+    def undocumented(model, path):
+        for name, info in type(model).model_fields.items():
+            if not info.description and path:
+                yield f"{path}{name}"
+            value = getattr(model, name)
+            if isinstance(value, BaseModel):
+                yield from undocumented(value, f"{path}{name}.")
+
+    assert list(undocumented(load_recipe("olivine"), "")) == []
+
+
+def test_the_headline_recipe_is_the_papers():
+    """Values of the released configuration (V3)."""
+    recipe = load_recipe("olivine")
+    pretrain, finetune = recipe.pretrain, recipe.finetune
+    assert (pretrain.epochs, pretrain.batch_size, pretrain.num_pairs, pretrain.temperature) == (50, 16, 4096, 0.07)
+    assert (pretrain.weight_point_pixel, pretrain.weight_category, pretrain.weight_consistency) == (0.5, 0.5, 1.0)
+    assert (pretrain.optimizer.name, pretrain.optimizer.lr, pretrain.optimizer.weight_decay) == ("sgd", 0.5, 1e-4)
+    assert (pretrain.consistency.update_rate, pretrain.consistency.statistics_samples) == (1e-4, 160_000)
+    assert pretrain.network.widths == (32, 32, 64, 128, 256, 256, 128, 96, 96)
+    assert (pretrain.network.coordinates, pretrain.network.voxel_size) == ("cylindrical", (0.1, 1.0, 0.1))
+    assert (finetune.optimizer.lr, finetune.head_lr, finetune.random_lr) == (0.02, 2.0, 0.05)
+    assert (finetune.every_nth, finetune.epochs, finetune.batch_size, finetune.bn_momentum) == (100, 100, 16, 0.02)
+    assert (finetune.splits, finetune.fraction_unit) == ("all_train", "scene")
+    assert (recipe.ingest.version, recipe.ingest.max_camera_lag_ms, recipe.weigh.variant) == (
+        "v1.0-trainval",
+        100,
+        "both",
+    )
+
+
+def test_the_demo_holds_select_back():
+    assert load_recipe("demo").finetune.splits == "train"
+
+
+@pytest.mark.parametrize(
+    ("assignment", "path", "value"),
+    [
+        ("finetune.seed=3", "finetune.seed", 3),
+        ("ingest.version=v1.0-mini", "ingest.version", "v1.0-mini"),
+        ('ingest.version="2"', "ingest.version", "2"),
+        ("pretrain.network.voxel_size=[1,2,3]", "pretrain.network.voxel_size", (1.0, 2.0, 3.0)),
+        ("label.folder=null", "label.folder", None),
+        ("pretrain.optimizer.clip_norm=2.5", "pretrain.optimizer.clip_norm", 2.5),
+        ("label.classes=a=b", "label.classes", "a=b"),
+    ],
+)
+def test_an_override_changes_that_field_alone(assignment, path, value):
+    before, after = (dict(fields(load_recipe("olivine", given))) for given in ([], [assignment]))
+    changed = {name for name in before if before[name] != after[name]}
+    parents = {path.rsplit(".", count)[0] for count in range(path.count(".") + 1)}
+    assert after[path] == value
+    assert changed <= parents
+
+
+def test_the_last_override_wins():
+    assert load_recipe("tiny_cpu", ["finetune.seed=1", "finetune.seed=2"]).finetune.seed == 2
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("finetune.sed=3", r"'finetune.sed=3' sets nothing: write stage.field=value. Known here: network, every_nth"),
+        ("finetuna.seed=3", "sets nothing.*Known here: name, ingest, label, weigh"),
+        ("pretrain.network.size=3", "Known here: coordinates, voxel_size"),
+        ("pretrain.seed.x=3", "sets nothing"),
+        ("name=other", "sets nothing"),
+        ("seed", "sets nothing"),
+        ("", "sets nothing"),
+        ("finetune.seed=-1", r"recipe tiny_cpu: finetune.seed = -1: Input should be greater than or equal to 0"),
+        ("finetune.seed=2147483648", "finetune.seed = 2147483648: Input should be less than 2147483648"),
+        ("finetune.seed=two", "finetune.seed = 'two': Input should be a valid integer"),
+        ("pretrain.optimizer.lr=NaN", "pretrain.optimizer.lr = nan"),
+        ("weigh.variant=neither", "weigh.variant = 'neither': Input should be 'uniform', 'density'"),
+        ("pretrain.network.voxel_size=[1,2]", "pretrain.network.voxel_size"),
+        ("finetune.curve_points=2", None),
+        ("finetune.splits=all_train", "curve_points needs splits=train"),
+    ],
+)
+def test_what_an_override_cannot_set(assignment, message):
+    if message is None:
+        assert load_recipe("tiny_cpu", [assignment]).finetune.curve_points == 2
+        return
+    with pytest.raises(UsageError, match=message):
+        load_recipe("tiny_cpu", [assignment])
+
+
+@settings(max_examples=40)
+@given(st.text(max_size=60))
+@example("ingest.version=" + "[" * 100_000)
+@example("finetune.seed=" + "1" * 5000)
+@example("ingest.version=\ud800")
+def test_any_text_is_a_recipe_or_a_usage_error(text):
+    for assignment in (text, f"finetune.seed={text}", f"ingest.version={text}", f"pretrain.network={text}"):
+        try:
+            override(RECIPES["tiny_cpu"](), [assignment])
+        except UsageError as error:
+            assert str(error)
+
+
+def test_no_such_recipe():
+    with pytest.raises(UsageError, match="there is no recipe 'nope': choose one of olivine, demo, tiny_cpu"):
+        load_recipe("nope")
+
+
+def test_reading_a_recipe_loads_no_torch():
+    code = "import olivine.recipes, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

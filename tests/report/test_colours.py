@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+from comparison import Compared
+
+from olivine.artifacts import Artifact
+from olivine.nuscenes_categories import CATEGORY_COLORS, CATEGORY_NAMES
+from olivine.report.colours import (
+    CATEGORIES,
+    UNLABELLED,
+    Swatch,
+    colour_table,
+    covered_by,
+    right_or_wrong,
+    weak_classes,
+)
+from olivine.report.trace import trace
+
+
+def weak_labels(compared: Compared) -> Artifact:
+    found = trace(compared.store, compared.all).of_kind("weak_labels")
+    assert found is not None
+    return found
+
+
+def test_weak_classes_have_the_colour_of_what_they_cover(compared: Compared):
+    swatches = {swatch.name: swatch.rgb for swatch in weak_classes(weak_labels(compared))}
+    assert swatches["car"] == CATEGORY_COLORS[CATEGORY_NAMES.index("car")]
+    assert swatches["road"] == CATEGORY_COLORS[CATEGORY_NAMES.index("driveable_surface")]
+
+
+def test_categories_find_the_weak_class_that_covers_them(compared: Compared):
+    artifact = weak_labels(compared)
+    names, table = [swatch.name for swatch in weak_classes(artifact)], covered_by(artifact)
+    assert table[0] == 255
+    assert names[table[1 + CATEGORY_NAMES.index("trailer")]] == "truck"
+    assert names[table[1 + CATEGORY_NAMES.index("other_flat")]] == "road"
+
+
+def test_ids_without_a_colour_are_grey():
+    table = colour_table(CATEGORIES, first_id=1)
+    assert table[1].tolist() == list(CATEGORY_COLORS[0])
+    assert table[16].tolist() == list(CATEGORY_COLORS[15])
+    assert table[0].tolist() == table[255].tolist() == list(UNLABELLED)
+
+
+def test_right_is_grey_and_wrong_is_red():
+    grey, red = right_or_wrong(np.array([True, False])).astype(int).tolist()
+    assert max(grey) - min(grey) < 10
+    assert red[0] > 2 * max(red[1:])
+
+
+def test_colours_are_written_as_style_sheets_write_them():
+    assert Swatch("x", (1, 171, 255)).css == "#01abff"

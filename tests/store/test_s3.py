@@ -1,0 +1,116 @@
+"""What only S3 can do wrong: credentials, buckets, servers that are not there, forked processes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+
+import pytest
+
+from olivine.errors import ConfigError, OlivineError, StoreError
+from olivine.store import Store, open_store
+
+WRONG_SECRET = "wrong-secret-5d2e8f"
+USED_BEFORE_FORK = """
+import os, sys
+from olivine.errors import ConfigError
+from olivine.store import open_store
+store = open_store(sys.argv[1])
+store.create("a", b"1")
+child = os.fork()
+if child == 0:
+    try:
+        store.read("a")
+    except ConfigError as error:
+        os._exit(78 if "spawn" in str(error) else 1)
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+USED_AFTER_FORK = """
+import os, sys
+from olivine.store import open_store
+store = open_store(sys.argv[1])
+child = os.fork()
+if child == 0:
+    os._exit(0 if store.read("a") == b"1" else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def all_calls(store: Store) -> list[Callable[[], object]]:
+    return [
+        lambda: store.create("a", b"1"),
+        lambda: store.read("a"),
+        lambda: store.read_range("a", 0, 1),
+        lambda: store.size("a"),
+        lambda: list(store.list("")),
+        lambda: store.delete("a"),
+        lambda: store.read_ref("a"),
+        lambda: store.move_ref("a", b"1", None),
+    ]
+
+
+def test_a_wrong_secret_is_named_but_not_shown(s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRONG_SECRET)
+    for call in all_calls(open_store(s3_store_url)):
+        with pytest.raises(ConfigError, match="AWS_SECRET_ACCESS_KEY") as caught:
+            call()
+        shown = "".join(traceback.format_exception(caught.value))
+        assert WRONG_SECRET not in shown
+
+
+def test_an_unknown_user(s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    with pytest.raises(ConfigError, match="no permission"):
+        open_store(s3_store_url).read("a")
+
+
+def test_no_credentials(s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(ConfigError, match="no credentials for http://127"):
+        open_store(s3_store_url)
+
+
+@pytest.mark.parametrize("call", [lambda store: store.read("a"), lambda store: store.read_ref("a")])
+def test_a_missing_bucket_is_not_a_missing_key(s3_store_url: str, call: Callable[[Store], object]) -> None:
+    with pytest.raises(ConfigError, match="no bucket 'there-is-none'"):
+        call(open_store("s3://there-is-none/x"))
+
+
+def test_a_server_that_is_not_there(s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Port 9 of loopback: "discard", which nothing serves.
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    for call in all_calls(open_store(s3_store_url, retry_s=0.0)):
+        with pytest.raises(StoreError, match="failed after retries") as caught:
+            call()
+        assert caught.value.exit_code == 75
+        assert re.search(r"s3://[a-z-]+/[0-9a-f]{32}", str(caught.value))
+        assert "\n" not in str(caught.value)
+
+
+def test_a_forked_child_is_told_instead_of_hanging(s3_store_url: str) -> None:
+    command = [sys.executable, "-c", USED_BEFORE_FORK, s3_store_url]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 78
+
+
+def test_a_store_opened_before_a_fork_and_used_after_it(s3_store_url: str) -> None:
+    open_store(s3_store_url).create("a", b"1")
+    command = [sys.executable, "-c", USED_AFTER_FORK, s3_store_url]
+    assert subprocess.run(command, timeout=60, check=False).returncode == 0
+
+
+def test_objects_larger_than_the_bulk_limit(s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("olivine.store.s3._BULK_BYTES", 1000)
+    store = open_store(s3_store_url)
+    assert store.create("a", b"1" * 5000)
+    assert not store.create("a", b"2" * 5000)
+    assert store.read("a") == b"1" * 5000
+
+
+def test_every_error_is_one_of_ours(s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://no-such-host.invalid")
+    with pytest.raises(OlivineError):
+        open_store(s3_store_url, retry_s=0.0).read("a")

@@ -1,0 +1,76 @@
+"""A stage has one word: its package, component, command, tests and prefix in the store bear it."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from olivine.cli import app
+from olivine.errors import UsageError
+from olivine.recipes.whole import Recipe
+from olivine.stages import BY_WORD, STAGES, WORDS
+from olivine.steps import _STEPS, step_call
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def folders(path: Path) -> set[str]:
+    return {folder.name for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith(("_", "."))}
+
+
+def test_words_are_ordered_and_each_port_is_made_by_an_earlier_stage() -> None:
+    assert WORDS == ("ingest", "label", "weigh", "pretrain", "finetune", "evaluate")
+    made: set[str] = set()
+    for stage in STAGES:
+        assert set(stage.takes) <= made, stage.word
+        made.add(stage.makes)
+
+
+def test_components_are_the_stages_and_the_report() -> None:
+    assert folders(REPOSITORY / "components") == {*WORDS, "report"}
+    for word in (*WORDS, "report"):
+        folder = REPOSITORY / "components" / word
+        assert (folder / "component.py").is_file()
+        assert (folder / "README.md").read_text().startswith(f"# {word}\n")
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_package_tests_command_recipe_and_step_bear_the_word(word: str) -> None:
+    assert (REPOSITORY / "olivine" / word / "stage.py").is_file()
+    assert list((REPOSITORY / "tests" / word).glob("test_*.py"))
+    assert word in {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert word in Recipe.model_fields
+    assert word in _STEPS
+
+
+@pytest.fixture
+def components(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the component of each stage takes and makes; components are no part of the package."""
+    pytest.importorskip("kfp")
+    monkeypatch.syspath_prepend(REPOSITORY)
+    return {
+        word: getattr(importlib.import_module(f"components.{word}.component"), word).component_spec for word in WORDS
+    }
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_the_component_has_the_ports_of_the_stage(components: dict[str, Any], word: str) -> None:
+    stage, spec = BY_WORD[word], components[word]
+    artifacts = {name for name, port in spec.inputs.items() if "system." in str(port.type)}
+    assert artifacts == set(stage.takes)
+    assert set(spec.outputs) == {stage.makes, "id"}
+    ids = {f"{port}_id" for port in stage.takes}
+    extra = {"ingest": {"source", "version"}, "finetune": {"seed", "init"}}.get(word, set())
+    assert set(spec.inputs) - artifacts == ids | extra | {"store", "recipe", "settings"}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_every_parameter_of_a_component_is_understood_by_its_step(components: dict[str, Any], word: str) -> None:
+    values = {"seed": 1, "init": "random", "settings": []}
+    names = [name for name, port in components[word].inputs.items() if "system." not in str(port.type)]
+    step_call(word, {name: values.get(name, "x") for name in names})
+    with pytest.raises(UsageError):
+        step_call(word, {name: values.get(name, "x") for name in [*names, "surplus"]})

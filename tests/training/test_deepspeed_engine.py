@@ -1,0 +1,37 @@
+"""What several processes agree on, in two real gloo processes without DeepSpeed's import."""
+
+from __future__ import annotations
+
+import multiprocessing
+
+import pytest
+import torch
+
+from olivine.training.deepspeed_engine import World, any_process
+
+CPU = torch.device("cpu")
+
+
+def ask(rank, folder, queue):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
+    world = World(rank, 2, CPU)
+    queue.put((rank, [any_process(flag, world) for flag in (False, rank == 0, rank == 1, True)]))
+    torch.distributed.destroy_process_group()
+
+
+def test_a_flag_of_any_process_is_known_to_all(tmp_path):
+    """Else the one that got SIGTERM leaves, and the other waits for its gradients."""
+    spawn = multiprocessing.get_context("spawn")
+    queue = spawn.Queue()
+    processes = [spawn.Process(target=ask, args=(rank, tmp_path, queue)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    answers = dict(queue.get(timeout=120) for _ in processes)
+    for process in processes:
+        process.join()
+    assert answers == {0: [False, True, True, True], 1: [False, True, True, True]}
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_one_process_asks_nobody(flag):
+    assert any_process(flag, World(0, 1, CPU)) is flag
