@@ -50,7 +50,13 @@ def shown_ids(entry: dict[str, Any]) -> list[str]:
 
 
 def act(kind: str, value: str = "") -> None:
-    """exit CODE, exit_once CODE, crash, kill, hang [stubborn], silent."""
+    """exit CODE, exit_once CODE, crash, kill, hang [stubborn], first_hangs CODE (the others fail), silent."""
+    if kind == "first_hangs":
+        try:
+            (NOTES / "first").touch(exist_ok=False)
+            kind = "hang"
+        except FileExistsError:
+            wait_for_hang(int(value))
     if kind == "exit" or (kind == "exit_once" and not (NOTES / "once").exists()):
         (NOTES / "once").touch()
         print(f"chatter before\nolivine: the reason for {value}\nand what to do", file=sys.stderr)
@@ -67,12 +73,14 @@ def act(kind: str, value: str = "") -> None:
         (NOTES / "hanging.part").rename(NOTES / "hanging")
         print("hanging", flush=True)
         time.sleep(600)
-    if kind == "wait_for_hang":
-        while not (NOTES / "hanging").exists():
-            time.sleep(0.01)
-        sys.exit(int(value))
     if kind == "silent":
         sys.exit(0)
+
+
+def wait_for_hang(code: int) -> None:
+    while not (NOTES / "hanging").exists():
+        time.sleep(0.01)
+    sys.exit(code)
 
 
 def publish(word: str, io: Any) -> None:
