@@ -45,12 +45,13 @@ build() {
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' RETURN
     # A requirements file, because only there does pip check a hash before it runs setup.py; and pip takes the settings
-    # of such a requirement from its line alone. BLAS is named because its detection needs numpy.distutils.
+    # of such a requirement from its line alone, and only on the PEP 517 path, which older pips leave unless told.
+    # BLAS is named because its detection needs numpy.distutils.
     echo "MinkowskiEngine==$VERSION --hash=sha256:$SOURCE_SHA256" \
         '--config-settings="--global-option=--cpu_only" --config-settings="--global-option=--blas=openblas"' \
         >"$scratch/requirements.txt"
     # The default -g makes a library of 72 MB instead of 1.5 MB.
-    MAX_JOBS=${MAX_JOBS:-$(nproc)} CFLAGS=-g0 "$PYTHON" -m pip wheel --require-hashes --no-deps --no-build-isolation \
+    MAX_JOBS=${MAX_JOBS:-$(nproc)} CFLAGS=-g0 "$PYTHON" -m pip wheel --require-hashes --no-deps --no-build-isolation --use-pep517 \
         --no-binary MinkowskiEngine --no-cache-dir --wheel-dir "$scratch" --requirement "$scratch/requirements.txt"
     mkdir -p "$wheels"
     # Copied beside its place and renamed, so that a killed run never leaves half a wheel to reuse.
