@@ -79,7 +79,7 @@ def sklearn_tree(radial_index_N: NDArray[np.int32]) -> NDArray[np.float64]:
 
 def olivine(radial_index_N: NDArray[np.int32]) -> NDArray[np.float64]:
     """Ours: a histogram and one convolution."""
-    from olivine.weigh.density import estimate_density
+    from olivine.points.density import estimate_density
 
     return estimate_density(radial_index_N)
 

@@ -336,13 +336,13 @@ def store_verify(
 @app.command()
 def recipes(as_json: JsonOption = False) -> None:
     """List the recipes, one line each."""
-    from olivine.recipes import RECIPES
+    from olivine.recipes import RECIPES, describe_recipes, load_recipe
 
     if as_json:
-        print(json.dumps({name: make().resolved() for name, make in RECIPES.items()}))
+        print(json.dumps({name: load_recipe(name).resolved() for name in RECIPES}))
         return
-    for name, make in RECIPES.items():
-        print(f"{name:10} {(make.__doc__ or '').splitlines()[0]}")
+    for name, line in describe_recipes().items():
+        print(f"{name:16} {line}")
 
 
 @app.callback(invoke_without_command=True)

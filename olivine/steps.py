@@ -35,6 +35,8 @@ def run_step(word: str, call: StepCall) -> Artifact:
         OlivineError: whatever the stage reports.
     """
     recipe = getattr(load_recipe(call.recipe, call.settings), word)
+    if recipe is None:
+        raise UsageError(f"recipe {call.recipe!r} has no {word}: fine-tune without a backbone, which is its method.")
     store = open_store(call.store)
     inputs = {port: artifact for port in BY_WORD[word].takes if (artifact := _find_input(word, port, store, call))}
     return _find_finished(word, store, inputs, recipe) or _STEPS[word](call, store, inputs, recipe)

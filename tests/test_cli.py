@@ -13,6 +13,7 @@ from chain import VERSION, Chain, command_line, damage
 
 from olivine import cli
 from olivine.artifacts import open_artifact
+from olivine.recipes import METHODS, RECIPES, SCALES
 from olivine.stages import WORDS
 from olivine.store import open_store
 
@@ -72,8 +73,12 @@ def test_version_and_no_arguments(olivine):
 def test_recipes_are_listed(olivine):
     code, out, _ = olivine("recipes")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == ["olivine", "demo", "tiny_cpu"]
-    assert set(json.loads(olivine("recipes", "--json")[1])) == {"olivine", "demo", "tiny_cpu"}
+    names = [line.split()[0] for line in out.splitlines()]
+    assert names == [*METHODS, *(f"METHOD@{scale}" for scale in SCALES)]
+    assert all(len(line) < 130 for line in out.splitlines())
+    listed = json.loads(olivine("recipes", "--json")[1])
+    assert set(listed) == set(RECIPES)
+    assert listed["slidr"]["pretrain"]["superpixel"]["weight"] == 1.0
 
 
 def test_a_stage_prints_kind_and_id_or_json(olivine, chain, tmp_path):
@@ -168,7 +173,7 @@ def wrong_calls(chain: Chain, tmp_path: Path):
         "number out of range": (["synth", "--out", "x", "--train-scenes", "3"], 64, "--train-scenes"),
         "no number": (["synth", "--out", "x", "--seed", "many"], 64, "--seed"),
         "width beyond the largest": (["synth", "--out", "x", "--image-width", "5000"], 64, "--image-width"),
-        "unknown recipe": ([*ingest, "--recipe", "nope"], 64, "there is no recipe 'nope': choose one of olivine"),
+        "unknown recipe": ([*ingest, "--recipe", "nope"], 64, "there is no recipe 'nope': choose one of random"),
         "unknown field": ([*label, "--set", "label.sed=1"], 64, "'label.sed=1' sets nothing"),
         "bad value": ([*label, "--set", "label.seed=-1"], 64, "label.seed = -1: Input should be greater than or equal"),
         "no drives": (["label", *on_chain], 64, "say which drives to use: --drives ID, as `olivine ingest` printed it"),

@@ -55,7 +55,7 @@ def run(drives: Artifact, segmenter: Artifact, recipe: EvaluateRecipe) -> Artifa
     out.put("confusion.npy", array_bytes(confusion.counts_CC))
     score = score_confusion(confusion, len(tokens)).as_json()
     out.put("metrics.json", json.dumps(score, indent=1).encode())
-    summary = score | {name: segmenter.manifest.summary[name] for name in ("init", "fraction")}
+    summary = score | {name: segmenter.manifest.summary[name] for name in ("init", "fraction", "frozen")}
     counts = {"keyframes": len(tokens), "points": int(confusion.counts_CC.sum())}
     return out.publish(counts, summary | {"split": recipe.split}, drives.manifest.licences)
 

@@ -36,6 +36,11 @@ class FinetuneRecipe(StageRecipe):
     random_lr: float = Field(0.05, gt=0)
     """Rate of everything when the backbone starts from random."""
 
+    frozen: Literal["no", "augmented", "cached"] = "no"
+    """Linear probing: the backbone is frozen and in evaluation mode, the head alone is trained, at `head_lr`.
+    `augmented` runs the backbone on every augmented sample, as the paper's protocol does; `cached` runs it once on each
+    keyframe without augmentation, which is as much faster as there are epochs."""
+
     voxel_label: Literal["majority", "first"] = "majority"
     """Training label of a voxel: that of most of its points, or of one point as in the reference code."""
 

@@ -13,6 +13,7 @@ from olivine.errors import DataError, Interrupted, UsageError
 from olivine.finetune.curve import select_miou
 from olivine.finetune.fraction import labelled_keyframes
 from olivine.finetune.recipe import FinetuneRecipe
+from olivine.finetune.forward import Forward
 from olivine.finetune.samples import LabelledSamples
 from olivine.losses.segmentation import segmentation_loss
 from olivine.models.segmenter import Segmenter
@@ -46,10 +47,11 @@ def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> 
     out.put("segmenter.safetensors", tensors_bytes(segmenter.state_dict()))
     out.put("history.json", json.dumps({"loss": history, "select_miou": curve}).encode())
     summary = {
-        "init": "olivine" if backbone else "random",
+        "init": backbone.manifest.summary["method"] if backbone else "random",
         "loss": history[-1]["loss"],
         "select_miou": curve[-1]["miou"] if curve else None,
         "fraction": f"1/{recipe.every_nth} by {recipe.fraction_unit}",
+        "frozen": recipe.frozen,
         "keyframes": tokens,
     }
     return out.publish({"keyframes": len(tokens), "steps": len(history)}, summary, drives.manifest.licences)
@@ -78,28 +80,26 @@ def _train(
     from_random: bool,
 ) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
     order = Order(len(tokens), min(recipe.batch_size, len(tokens)), recipe.epochs, recipe.seed)
-    samples = LabelledSamples(drives, recipe)
+    forward = Forward(segmenter, LabelledSamples(drives, recipe), recipe)
     optimizer = build_optimizer(recipe.optimizer, _groups(segmenter, recipe, from_random))
     notes, first_step = _resume(out, segmenter, optimizer)
     # Drives may have no `select` split: then there is no curve.
     wants_curve = recipe.curve_points and drives.tokens("select")
     curve_every = max(order.num_steps // recipe.curve_points, 1) if wants_curve else 0
-    segmenter.train()
-    device = next(segmenter.parameters()).device
+    forward.train()
     with deterministic(), stop_flag() as stop, Progress("finetune", order.num_steps, "steps") as progress:
         progress.skip(first_step)
         for batch in order.batches(first_step):
             rate = set_rate(
                 optimizer, rate_factor(recipe.optimizer, batch.step, order.num_steps, order.steps_per_epoch)
             )
-            data = samples.batch([tokens[position] for position in batch.positions], batch.epoch)
-            logits_VC = segmenter(data.coordinates_V4.to(device), data.features_V1.to(device))
-            loss = segmentation_loss(logits_VC, data.label_V.to(device))
-            value = _step(optimizer, segmenter, loss, recipe)
+            logits_RC, label_R = forward([tokens[position] for position in batch.positions], batch.epoch)
+            value = _step(optimizer, segmenter, segmentation_loss(logits_RC, label_R), recipe)
             done = batch.step + 1
             notes["loss"].append({"step": batch.step, "lr": rate, "loss": value})
             if curve_every and (done % curve_every == 0 or done == order.num_steps):
                 notes["curve"].append({"step": done, "miou": select_miou(segmenter, drives, recipe.network)})
+                forward.train()
             progress.advance(1, loss=value)
             if stop.is_set or (done % recipe.checkpoint_every == 0 and done < order.num_steps):
                 tensors = {"model": segmenter.state_dict(), "optimizer": flatten_optimizer(optimizer)}
@@ -112,10 +112,10 @@ def _train(
 def _groups(segmenter: Segmenter, recipe: FinetuneRecipe, from_random: bool) -> list[dict[str, Any]]:
     """A pretrained backbone moves slowly under a fast head; from random, everything moves alike."""
     backbone_lr, head_lr = (recipe.random_lr,) * 2 if from_random else (recipe.optimizer.lr, recipe.head_lr)
-    return [
-        {"params": list(segmenter.backbone.parameters()), "lr": backbone_lr},
-        {"params": list(segmenter.head.parameters()), "lr": head_lr},
-    ]
+    head = {"params": list(segmenter.head.parameters()), "lr": head_lr}
+    if recipe.frozen != "no":
+        return [head | {"lr": recipe.head_lr}]
+    return [{"params": list(segmenter.backbone.parameters()), "lr": backbone_lr}, head]
 
 
 def _resume(

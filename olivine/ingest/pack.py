@@ -19,7 +19,7 @@ from olivine.ingest.keyframes import Keyframe, Shot, resolve_file
 from olivine.ingest.nuscenes import load_lidarseg, load_sweep
 from olivine.ingest.recipe import IngestRecipe
 from olivine.packs import Entry, array_bytes
-from olivine.points.project import project_points
+from olivine.points.project import lidar_to_global, project_points
 
 _SIMULATION = "synth_truth"
 # Tokens name the members of the shards, and their first digits seed the augmentation.
@@ -112,6 +112,7 @@ def _meta(keyframe: Keyframe) -> bytes:
     ]
     lidar = {"token": keyframe.lidar.token, "file": keyframe.lidar.file, "timestamp_us": keyframe.timestamp_us}
     meta = {"keyframe": keyframe.token, "scene": keyframe.scene, "drive": keyframe.drive, "lidar": lidar}
+    meta["lidar_to_global_44"] = lidar_to_global(keyframe.lidar.calibration, keyframe.lidar.ego).tolist()
     return json.dumps(meta | {"cameras": cameras}, sort_keys=True).encode()
 
 

@@ -2,7 +2,8 @@
 
 f(z; mu, kappa) = K_D(kappa) exp(kappa <mu, z>). The module keeps the running mean feature of every category, from which
 mu and kappa follow; the loss is the negative log-likelihood with both held fixed, so that its gradient pulls a
-category's features towards their prototype with strength kappa.
+category's features towards their prototype with strength kappa. The deterministic counterpart, a Dirac distribution at
+mu, pulls every category with the same strength.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class VonMisesFisher(nn.Module):
         corrected: bool = False,
         max_concentration: float | None = None,
         reduction: Literal["category", "point"] = "category",
+        distribution: Literal["vmf", "dirac"] = "vmf",
     ) -> None:
         """Start with no statistics.
 
@@ -89,9 +91,11 @@ class VonMisesFisher(nn.Module):
                 hundreds and swamps the contrastive losses unless it is capped.
             max_concentration: cap on kappa; None for none, as in the reference.
             reduction: "category" averages over categories present (reference code), "point" over points (paper).
+            distribution: "dirac" for the deterministic variant of the paper's Table 6c. Its formula is our reading, no
+                public source has it: the pull to mu alone, in which kappa plays no part.
 
         Raises:
-            UsageError: a size, the rate or the reduction is out of range.
+            UsageError: a size, the rate, the reduction or the distribution is out of range.
         """
         super().__init__()
         if num_categories < 1 or dim < 2:
@@ -102,10 +106,13 @@ class VonMisesFisher(nn.Module):
             raise UsageError(f"update_rate is {update_rate}; give a number between 0 and 1, e.g. 1e-4")
         if reduction not in ("category", "point"):
             raise UsageError(f"reduction is {reduction!r}; choose 'category' or 'point'")
+        if distribution not in ("vmf", "dirac"):
+            raise UsageError(f"distribution is {distribution!r}; choose 'vmf' or 'dirac'")
         self.update_rate = update_rate
         self.corrected = corrected
         self.max_concentration = max_concentration
         self.reduction = reduction
+        self.distribution = distribution
         self.register_buffer("mean_KD", torch.zeros(num_categories, dim, dtype=torch.float64))
         self.register_buffer("num_updates_K", torch.zeros(num_categories, dtype=torch.int64))
         self.register_buffer("samples_seen", torch.zeros((), dtype=torch.int64))
@@ -162,16 +169,16 @@ class VonMisesFisher(nn.Module):
     def forward(self, features_ND: Tensor, categories_N: Tensor) -> Tensor:
         """Mean negative log-likelihood of the features, mu and kappa held fixed (L_kl).
 
-        `-log K_D(kappa_k) - kappa_k <mu_k, z_i>` for point i of category k, averaged over the points of each category
-        present and then over these categories, or over all points (`reduction`).
+        `-log K_D(kappa_k) - kappa_k <mu_k, z_i>` for point i of category k, or `1 - <mu_k, z_i>` ("dirac"), averaged
+        over the points of each category present and then over these categories, or over all points (`reduction`).
 
         Args:
             features_ND: unit features, any floating dtype.
             categories_N: integer category of each; points of negative and of never-seen categories do not count.
 
         Returns:
-            A scalar in float32 (float64 for float64 features), of any sign: a density's logarithm. Exactly 0, with a
-            graph, when no point counts.
+            A scalar in float32 (float64 for float64 features), of any sign: a density's logarithm ("dirac": in [0, 2]).
+            Exactly 0, with a graph, when no point counts.
 
         Raises:
             DataError: a category is not below `num_categories`.
@@ -181,14 +188,20 @@ class VonMisesFisher(nn.Module):
         features_ND, categories_N = working_precision(features_ND[counted_N]), categories_N[counted_N]
         if len(features_ND) == 0:
             return zero_with_graph(features_ND)
-        concentration_K = self.concentration
-        pull_KD = (concentration_K[:, None] * self.direction).to(features_ND.dtype)
-        log_normalizer_K = log_normalizer(concentration_K, features_ND.shape[1]).to(features_ND.dtype)
-        losses_N = -log_normalizer_K[categories_N] - (pull_KD[categories_N] * features_ND).sum(dim=1)
+        offset_K, pull_KD = (term.to(features_ND.dtype) for term in self._offset_and_pull())
+        losses_N = offset_K[categories_N] - (pull_KD[categories_N] * features_ND).sum(dim=1)
         if self.reduction == "point":
             return losses_N.mean()
-        counts_K = torch.bincount(categories_N, minlength=len(concentration_K))
+        counts_K = torch.bincount(categories_N, minlength=len(offset_K))
         return (losses_N / counts_K[categories_N]).sum() / (counts_K > 0).sum()
+
+    def _offset_and_pull(self) -> tuple[Tensor, Tensor]:
+        """Both distributions are `offset_k - <pull_k, z>`, with these constants of each category, [K] and [K, D]."""
+        if self.distribution == "dirac":
+            return torch.ones_like(self.resultant), self.direction
+        concentration_K = self.concentration
+        pull_KD = concentration_K[:, None] * self.direction
+        return -log_normalizer(concentration_K, self.mean_KD.shape[1]), pull_KD
 
     def _sums_and_counts(self, features_ND: Tensor, categories_N: Tensor) -> tuple[Tensor, Tensor]:
         """Sum and number of each category's finite features, float64. A product: scattered sums are not repeatable."""

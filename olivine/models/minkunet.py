@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from olivine.errors import UsageError
+from olivine.models.backbone import Backbone
+from olivine.models.cloud import CloudBatch
 from olivine.models.sparse import VoxelGrids, get_backend
 
 WIDTHS = (32, 32, 64, 128, 256, 256, 128, 96, 96)
@@ -117,7 +119,7 @@ class Stage(nn.ModuleList):
         return features_VD
 
 
-class MinkUNet(nn.Module):
+class MinkUNet(Backbone):
     """Res16UNet34C without its last layer: voxels in, one feature per voxel out (`out_channels`, 96 at full width).
 
     Method: a 3^3 stem, 4 stages down to stride 16 and 4 up again, each a 2^3 (transposed) convolution with a stage of
@@ -159,6 +161,11 @@ class MinkUNet(nn.Module):
             self.add_module(name, Kernel(8, widths[level], width, transposed=True))
             self.add_module(f"bntr{level}", BatchNorm(width, momentum))
             self.add_module(f"block{level + 1}", Stage(width + skip, width, blocks[level], momentum))
+
+    def embed(self, clouds: CloudBatch) -> Tensor:
+        """One feature a voxel."""
+        features_VD: Tensor = self(clouds.coordinates_V4, clouds.features_VF)
+        return features_VD
 
     def forward(self, coordinates_V4: Tensor, features_VC: Tensor) -> Tensor:
         """Features float32 [V, out_channels] of the voxels, in their order.

@@ -6,18 +6,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from olivine.models.backbone import Backbone
+from olivine.models.cloud import Cloud
 from olivine.models.minkunet import MinkUNet
 from olivine.models.network_recipe import NetworkRecipe
-from olivine.points.voxelize import Voxels, voxelize
+from olivine.points.voxelize import voxelize
 
 
-def build_backbone(recipe: NetworkRecipe, bn_momentum: float, seed: int) -> MinkUNet:
+def build_backbone(recipe: NetworkRecipe, bn_momentum: float, seed: int) -> Backbone:
     """A freshly initialised backbone; the same seed gives the same parameters."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return MinkUNet(1, recipe.widths, recipe.blocks, bn_momentum, recipe.backend)
 
 
-def voxelize_points(points_N4: NDArray[np.float32], recipe: NetworkRecipe) -> Voxels:
-    """Voxels of a cloud (x, y, z [m], intensity) as the network takes them."""
-    return voxelize(points_N4, recipe.coordinates, recipe.voxel_size, recipe.voxel_feature, recipe.intensity_scale)
+def prepare_cloud(points_N4: NDArray[np.float32], recipe: NetworkRecipe) -> Cloud:
+    """A sweep (x, y, z [m], intensity) as the network takes it."""
+    voxels = voxelize(points_N4, recipe.coordinates, recipe.voxel_size, recipe.voxel_feature, recipe.intensity_scale)
+    return Cloud(voxels.coordinates_V3, voxels.features_V1, voxels.inverse_N)

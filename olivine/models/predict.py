@@ -1,15 +1,15 @@
-"""Predict whole keyframes: every point gets the category of its voxel (paper protocol, no test-time augmentation)."""
+"""Predict whole keyframes: every point gets the category of its row (paper protocol, no test-time augmentation)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from olivine.drives import Drives
-from olivine.models.network import voxelize_points
+from olivine.models.cloud import collate
+from olivine.models.network import prepare_cloud
 from olivine.models.network_recipe import NetworkRecipe
 from olivine.models.segmenter import Segmenter
 
@@ -23,9 +23,8 @@ def predict_keyframes(
     segmenter.eval()
     try:
         for token in tokens:
-            voxels = voxelize_points(drives.keyframe(token).points_N4, network)
-            coordinates_V4 = torch.from_numpy(np.insert(voxels.coordinates_V3, 0, 0, axis=1)).to(device)
-            category_V = segmenter.predict(coordinates_V4, torch.from_numpy(voxels.features_V1).to(device))
-            yield token, category_V.cpu().numpy()[voxels.inverse_N]
+            cloud = prepare_cloud(drives.keyframe(token).points_N4, network)
+            category_R = segmenter.predict(collate([cloud]).to(device))
+            yield token, category_R.cpu().numpy()[cloud.row_N]
     finally:
         segmenter.train(was_training)

@@ -102,6 +102,13 @@ def fuse_transforms(
     return fused
 
 
+def lidar_to_global(lidar_calibration: Mapping[str, Any], lidar_ego: Mapping[str, Any]) -> NDArray[np.float64]:
+    """LiDAR frame to the world, as one 4x4 matrix in float64; records as in `fuse_transforms`."""
+    sensor_to_ego = _rigid(lidar_calibration, "LiDAR calibration")
+    world: NDArray[np.float64] = _rigid(lidar_ego, "ego pose of the LiDAR") @ sensor_to_ego
+    return world
+
+
 def project_points(points_N3: NDArray[Any], cameras: Sequence[Camera], min_depth_m: float = 1.0) -> Pairs:
     """Pairs of all `cameras` for the raw sweep `points_N3` [m], by camera and then by point.
 

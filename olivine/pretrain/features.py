@@ -18,31 +18,53 @@ from olivine.models.image import ImageEncoder, load_image_encoder
 from olivine.packs import Entry, array_bytes, build_shard, index_bytes
 from olivine.pretrain.recipe import EncoderRecipe
 from olivine.progress import Progress
+from olivine.training.deepspeed_engine import World, wait_for_all
 
 _KEYFRAMES_PER_SHARD = 16
 
 
-def encode_images(drives: Artifact, tokens: list[str], recipe: EncoderRecipe) -> Artifact:
-    """The `image_features` artifact of these keyframes: float16 [6, C, height / stride, width / stride] each."""
-    encoder = load_image_encoder(recipe.name)
+def encode_images(drives: Artifact, tokens: list[str], recipe: EncoderRecipe, world: World) -> Artifact:
+    """The `image_features` artifact of these keyframes: float16 [6, C, height / stride, width / stride] each.
+
+    Every process encodes its share of the shards, so that none waits long for another; the first one publishes.
+    """
+    encoder = load_image_encoder(recipe.name, device=world.device)
+    shards = [tokens[start : start + _KEYFRAMES_PER_SHARD] for start in range(0, len(tokens), _KEYFRAMES_PER_SHARD)]
+    out = _begin(drives, tokens, recipe, encoder)
+    if isinstance(out, Output):
+        mine = list(enumerate(shards))[world.rank :: world.size]
+        with Progress("pretrain: encode images", sum(len(part) for _, part in mine), "keyframes") as progress:
+            for number, part in mine:
+                if out.load_part(f"shard-{number:05d}"):
+                    progress.skip(len(part))
+                else:
+                    _encode_shard(out, Drives(drives), encoder, part, number, recipe, progress)
+    wait_for_all()
+    if world.is_first and isinstance(out, Output):
+        _publish(out, drives, encoder, recipe, len(shards), len(tokens))
+    wait_for_all()
+    finished = _begin(drives, tokens, recipe, encoder)
+    assert isinstance(finished, Artifact)
+    return finished
+
+
+def _begin(drives: Artifact, tokens: list[str], recipe: EncoderRecipe, encoder: ImageEncoder) -> Artifact | Output:
     resolved = recipe.resolved() | {"encoder_digest": encoder.digest, "keyframes": tokens}
-    out = begin(drives.store, "pretrain", "image_features", {"drives": drives.manifest}, resolved, seed=0)
-    if isinstance(out, Artifact):
-        return out
-    reader = Drives(drives)
-    rows: list[dict[str, Any]] = []
-    with Progress("pretrain: encode images", len(tokens), "keyframes") as progress:
-        for number, start in enumerate(range(0, len(tokens), _KEYFRAMES_PER_SHARD)):
-            part = tokens[start : start + _KEYFRAMES_PER_SHARD]
-            note = out.load_part(f"shard-{number:05d}")
-            if note:
-                progress.skip(len(part))
-            else:
-                note = _encode_shard(out, reader, encoder, part, number, recipe, progress)
-            rows += note["rows"]
-    out.put("index.parquet", index_bytes(rows, {}))
-    summary = {"encoder": recipe.name, "note": encoder.simulated_note, "channels": encoder.channels}
-    return out.publish({"keyframes": len(tokens), "images": 6 * len(tokens)}, summary, drives.manifest.licences)
+    return begin(drives.store, "pretrain", "image_features", {"drives": drives.manifest}, resolved, seed=0)
+
+
+def _publish(
+    out: Output, drives: Artifact, encoder: ImageEncoder, recipe: EncoderRecipe, num_shards: int, num_keyframes: int
+) -> None:
+    notes = [out.load_part(f"shard-{number:05d}") for number in range(num_shards)]
+    out.put("index.parquet", index_bytes([row for note in notes if note for row in note["rows"]], {}))
+    counts = {"keyframes": num_keyframes, "images": 6 * num_keyframes}
+    out.publish(counts, encoder_summary(encoder, recipe), drives.manifest.licences)
+
+
+def encoder_summary(encoder: ImageEncoder, recipe: EncoderRecipe) -> dict[str, Any]:
+    """What a backbone says of its teacher."""
+    return {"encoder": recipe.name, "note": encoder.simulated_note, "channels": encoder.channels}
 
 
 def _encode_shard(
@@ -53,19 +75,17 @@ def _encode_shard(
     number: int,
     recipe: EncoderRecipe,
     progress: Progress,
-) -> dict[str, Any]:
+) -> None:
     entries = []
     for token in tokens:
         images = torch.stack([_decode(jpeg, recipe) for jpeg in drives.images(token)])
-        maps_ICHW = encoder.encode(images).to(torch.float16).numpy()
+        maps_ICHW = encoder.encode(images).to(torch.float16).cpu().numpy()
         entries.append(Entry(token, {"maps.npy": array_bytes(maps_ICHW)}))
         progress.advance()
     path = f"image_features/{number:05d}.tar"
     data, rows = build_shard(path, entries)
     out.put(path, data)
-    note = {"rows": rows}
-    out.save_part(f"shard-{number:05d}", [path], note)
-    return note
+    out.save_part(f"shard-{number:05d}", [path], {"rows": rows})
 
 
 def _decode(jpeg: bytes, recipe: EncoderRecipe) -> torch.Tensor:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from olivine.models.network_recipe import NetworkRecipe
+from olivine.pretrain.term_recipes import (
+    ConsistencyRecipe,
+    ImageAugmentationRecipe,
+    MomentumRecipe,
+    OcclusionRecipe,
+    RegressionRecipe,
+    SuperpixelTermRecipe,
+    TemporalRecipe,
+    ViewsRecipe,
+)
 from olivine.recipe import StageRecipe
 from olivine.training.optimizer_recipe import OptimizerRecipe
 
@@ -24,30 +34,11 @@ class EncoderRecipe(StageRecipe):
     """Width [pixels] likewise."""
 
 
-class ConsistencyRecipe(StageRecipe):
-    """The semantic-consistency term: von Mises-Fisher statistics a category and their loss (paper section 3.2)."""
-
-    update_rate: float = Field(1e-4, gt=0, lt=1)
-    """Share of a batch's mean in the running mean: 1 - alpha (reference code: 1e-4; the paper gives no value)."""
-
-    statistics_samples: int = Field(160_000, ge=0)
-    """Keyframes after which the loss begins (reference: 10 000 steps at batch 16)."""
-
-    keep_updating: bool = False
-    """Whether statistics go on moving after that; the reference freezes them for the rest of the training."""
-
-    corrected: bool = False
-    """Whether the running mean's start at zero is corrected; the reference does not."""
-
-    max_concentration: float | None = Field(None, gt=0)
-    """Cap on kappa; needed with `corrected`, where kappa grows to hundreds."""
-
-    reduction: Literal["category", "point"] = "category"
-    """Mean over the categories present (reference code) or over points (paper)."""
-
-
 class PretrainRecipe(StageRecipe):
-    """The OLIVINE objective and how long it is trained."""
+    """The objective, term by term, and how long it is trained. The defaults are OLIVINE's."""
+
+    method: str = "olivine"
+    """Name of the method: the arm that the results of this backbone are shown under."""
 
     network: NetworkRecipe = NetworkRecipe()
     """Voxels and backbone."""
@@ -55,29 +46,71 @@ class PretrainRecipe(StageRecipe):
     encoder: EncoderRecipe = EncoderRecipe()
     """Frozen image encoder."""
 
-    consistency: ConsistencyRecipe = ConsistencyRecipe()
-    """Semantic consistency."""
+    augment_images: ImageAugmentationRecipe = ImageAugmentationRecipe()
+    """Crops and flips of the images."""
 
-    optimizer: OptimizerRecipe = OptimizerRecipe()
-    """Optimiser and schedule."""
-
-    embedding_dim: int = Field(64, ge=2)
-    """Width D of the embeddings that both branches meet in."""
-
-    temperature: float = Field(0.07, gt=0)
-    """Temperature of both contrastive losses."""
-
-    num_pairs: int = Field(4096, ge=2)
-    """Pairs drawn for each contrastive loss, for each process."""
+    occlusion: OcclusionRecipe = OcclusionRecipe()
+    """Pairs that the camera does not see."""
 
     weight_point_pixel: float = Field(0.5, ge=0)
-    """Lambda 1, of the point-pixel loss."""
+    """Lambda 1, of the point-pixel loss (PPKT alone: 1 and nothing else)."""
 
     weight_category: float = Field(0.5, ge=0)
     """Lambda 2, of the category-aware loss."""
 
     weight_consistency: float = Field(1.0, ge=0)
     """Lambda 3, of the semantic-consistency loss."""
+
+    consistency: ConsistencyRecipe = ConsistencyRecipe()
+    """Semantic consistency."""
+
+    superpixel: SuperpixelTermRecipe = SuperpixelTermRecipe()
+    """Superpixel contrast: SLidR, ST-SLidR, Seal."""
+
+    temporal: TemporalRecipe = TemporalRecipe()
+    """Consistency over time: Seal."""
+
+    regression: RegressionRecipe = RegressionRecipe()
+    """Regression to the teacher: ScaLR."""
+
+    views: ViewsRecipe = ViewsRecipe()
+    """Two views of a cloud: PointContrast."""
+
+    momentum: MomentumRecipe = MomentumRecipe()
+    """Clouds against a queue: DepthContrast."""
+
+    decoupled_heads: bool = True
+    """Whether the category-aware and consistency terms have heads of their own, or share those of the point-pixel term
+    (paper Table 6b)."""
+
+    unlabelled: Literal["ignored", "category"] = "ignored"
+    """Pairs without a weak label: left out of the terms that read labels, or one more category, as in the reference
+    code, which ignores no id. `category` needs `weigh.unlabelled` likewise or `sampling` batch."""
+
+    min_confidence: int = Field(0, ge=0, le=255)
+    """Pairs whose weak label is less sure than this (0..255) count as unlabelled."""
+
+    sampling: Literal["precomputed", "batch"] = "precomputed"
+    """Sampling weights of the category-aware loss: those of the stage `weigh`, or estimated anew from the pairs of each
+    batch, as the reference code does."""
+
+    sampling_variant: Literal["uniform", "density", "category", "both"] = "both"
+    """With `sampling` batch: what the weights follow (paper Table 6d)."""
+
+    radial_bin_m: float = Field(0.1, gt=0)
+    """With `sampling` batch: width [m] of the bins of radial distance (reference code: 0.1 m)."""
+
+    embedding_dim: int = Field(64, ge=2)
+    """Width D of the embeddings that both branches meet in."""
+
+    temperature: float = Field(0.07, gt=0)
+    """Temperature of every contrastive loss."""
+
+    num_pairs: int = Field(4096, ge=2)
+    """Pairs (or points) drawn for each loss, for each process."""
+
+    optimizer: OptimizerRecipe = OptimizerRecipe()
+    """Optimiser and schedule."""
 
     drop_cuboid_share: float = Field(0.2, ge=0, lt=1)
     """Greatest share of the cloud's extent that a random cuboid removes; 0 for none."""
@@ -102,3 +135,30 @@ class PretrainRecipe(StageRecipe):
 
     seed: int = Field(0, ge=0, lt=2**31)
     """Seed of initialisation, order, augmentation and draws."""
+
+    @property
+    def needs_superpixels(self) -> bool:
+        """Whether a term reads segments of the images."""
+        return self.superpixel.weight > 0 or self.temporal.weight > 0
+
+    @property
+    def needs_second_view(self) -> bool:
+        """Whether a term compares two views of a cloud."""
+        return self.views.weight > 0 or self.momentum.weight > 0
+
+    @property
+    def needs_images(self) -> bool:
+        """Whether a term reads the teacher's features."""
+        return max(self.weight_point_pixel, self.weight_category, self.superpixel.weight, self.regression.weight) > 0
+
+    @property
+    def needs_labels(self) -> bool:
+        """Whether more than the pairs' labels is read of the weak labels."""
+        return self.needs_superpixels or self.min_confidence > 0
+
+    @model_validator(mode="after")
+    def _check(self) -> PretrainRecipe:
+        weights = (self.weight_consistency, self.views.weight, self.momentum.weight, self.temporal.weight)
+        if not self.needs_images and max(weights) == 0:
+            raise ValueError("every term has the weight 0: there is nothing to train")
+        return self

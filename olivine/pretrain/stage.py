@@ -1,8 +1,10 @@
-"""The stage `pretrain`: encode images once, then train the distiller under DeepSpeed, resuming where a run ended."""
+"""The stage `pretrain`: train the distiller under DeepSpeed, resuming where a run ended."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,11 +12,13 @@ import torch
 from olivine.artifacts import Artifact, Output, begin, open_artifact
 from olivine.drives import Drives
 from olivine.errors import DataError, Interrupted
+from olivine.models.image import load_image_encoder
 from olivine.packs import Pack
+from olivine.pretrain.batch import PretrainBatch
 from olivine.pretrain.distiller import Distiller
-from olivine.pretrain.features import encode_images
+from olivine.pretrain.features import encode_images, encoder_summary
 from olivine.pretrain.recipe import PretrainRecipe
-from olivine.pretrain.samples import PretrainSamples
+from olivine.pretrain.samples import PretrainSamples, Sources
 from olivine.progress import Progress
 from olivine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from olivine.training.deepspeed_engine import Engine, World, any_process, join_world, wait_for_all
@@ -44,45 +48,60 @@ def run(drives: Artifact, weak_labels: Artifact, density_weights: Artifact, reci
     if isinstance(out, Artifact):
         return out
     world = join_world()
-    weights = Pack(density_weights)
-    tokens = [token for token in Drives(drives).tokens(recipe.splits) if weights.index.position(token) is not None]
+    reader, weights = Drives(drives), Pack(density_weights)
+    tokens = [token for token in reader.tokens(recipe.splits) if weights.index.position(token) is not None]
     order = Order(len(tokens), recipe.batch_size, recipe.epochs, recipe.seed)
     order.share(world.size)
-    features = _encode_once(drives, tokens, recipe, world)
-    samples = PretrainSamples(Drives(drives), weights, Pack(features), recipe)
-    distiller = Distiller(
-        recipe,
-        num_classes=len(weak_labels.manifest.summary["classes"]),
-        image_channels=features.manifest.summary["channels"],
-        image_size=Drives(drives).image_size,
-    )
-    history = _train(out, samples, tokens, order, distiller, recipe, world)
+    teacher = _teacher(drives, tokens, recipe, world)
+    num_classes = len(weak_labels.manifest.summary["classes"])
+    labels = Pack(weak_labels) if recipe.needs_labels else None
+    samples = PretrainSamples(Sources(reader, weights, teacher.features, labels, num_classes), recipe)
+    distiller = Distiller(recipe, num_classes, teacher.summary.get("channels", 0))
+    history = _train(out, samples, teacher.encode, tokens, order, distiller, recipe, world)
     if world.is_first:
-        _publish(out, distiller, history, features, weak_labels, len(tokens))
+        _publish(out, distiller, history, recipe, teacher.summary, weak_labels, tokens, samples.hidden_pairs)
     wait_for_all()
     finished = open_artifact(drives.store, "pretrain", out.id)
     assert finished is not None
     return finished
 
 
-def _encode_once(drives: Artifact, tokens: list[str], recipe: PretrainRecipe, world: World) -> Artifact:
-    """The first process encodes, the others wait and then find the finished artifact."""
-    if world.is_first:
-        encode_images(drives, tokens, recipe.encoder)
-    wait_for_all()
-    return encode_images(drives, tokens, recipe.encoder)
+@dataclass(frozen=True)
+class _Teacher:
+    """The image branch: stored features of whole images, an encoder that runs at every step, or neither."""
+
+    features: Pack | None
+    encode: Callable[[PretrainBatch], PretrainBatch]
+    summary: dict[str, Any]
+
+
+def _teacher(drives: Artifact, tokens: list[str], recipe: PretrainRecipe, world: World) -> _Teacher:
+    if not recipe.needs_images:
+        return _Teacher(None, lambda batch: batch, {})
+    if not recipe.augment_images.enabled:
+        features = encode_images(drives, tokens, recipe.encoder, world)
+        summary = features.manifest.summary | {"image_features": features.id}
+        return _Teacher(Pack(features), lambda batch: batch, summary)
+    encoder = load_image_encoder(recipe.encoder.name, device=world.device)
+
+    def encode(batch: PretrainBatch) -> PretrainBatch:
+        assert batch.images_IHW3 is not None
+        return replace(batch, maps_ICHW=encoder.encode(batch.images_IHW3), images_IHW3=None)
+
+    return _Teacher(None, encode, encoder_summary(encoder, recipe.encoder))
 
 
 def _train(
     out: Output,
     samples: PretrainSamples,
+    encode: Callable[[PretrainBatch], PretrainBatch],
     tokens: list[str],
     order: Order,
     distiller: Distiller,
     recipe: PretrainRecipe,
     world: World,
 ) -> list[dict[str, float]]:
-    optimizer = build_optimizer(recipe.optimizer, [{"params": list(distiller.parameters())}])
+    optimizer = build_optimizer(recipe.optimizer, [{"params": [p for p in distiller.parameters() if p.requires_grad]}])
     checkpoint = load_checkpoint(out)
     engine = Engine(distiller, optimizer, recipe.batch_size, world, recipe.optimizer.clip_norm)
     history: list[dict[str, float]] = []
@@ -100,10 +119,11 @@ def _train(
             )
             generator = torch.Generator().manual_seed(_draw_seed(recipe.seed, batch.step, world.rank))
             keyframes = [tokens[position] for position in batch.positions]
-            losses = engine.forward(samples.batch(keyframes, batch.epoch).to(world.device), generator)
+            losses = engine.forward(encode(samples.batch(keyframes, batch.epoch).to(world.device)), generator)
             values = {name: float(value.detach()) for name, value in losses.items()}
             _require_finite(values, batch.step, keyframes)
             engine.backward_and_step(losses["loss"])
+            distiller.after_step()
             history.append({"step": batch.step, "lr": rate, **values})
             progress.advance(1, **values)
             done = batch.step + 1
@@ -140,18 +160,23 @@ def _publish(
     out: Output,
     distiller: Distiller,
     history: list[dict[str, float]],
-    features: Artifact,
+    recipe: PretrainRecipe,
+    teacher: dict[str, Any],
     weak_labels: Artifact,
-    num_keyframes: int,
+    tokens: list[str],
+    hidden_pairs: dict[str, int],
 ) -> None:
     out.put("backbone.safetensors", tensors_bytes(distiller.backbone.state_dict()))
     out.put("distiller.safetensors", tensors_bytes(distiller.state_dict()))
     out.put("history.json", json.dumps(history).encode())
     summary: dict[str, Any] = {
+        "method": recipe.method,
         "loss": history[-1]["loss"],
-        "encoder": features.manifest.summary,
-        "image_features": features.id,
+        "encoder": {name: teacher[name] for name in ("encoder", "note", "channels") if name in teacher},
+        "image_features": teacher.get("image_features"),
         "weak_labels": weak_labels.manifest.summary["kind"],
     }
-    counts = {"keyframes": num_keyframes, "steps": len(history)}
+    counts = {"keyframes": len(tokens), "steps": len(history)}
+    if recipe.occlusion.enabled:
+        counts["hidden_pairs"] = sum(hidden_pairs.values())
     out.publish(counts, summary, weak_labels.manifest.licences)

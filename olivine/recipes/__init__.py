@@ -1,17 +1,26 @@
-"""Recipes: functions that return the whole frozen configuration of a pipeline, one for each named way to run it."""
+"""Recipes: functions that return the whole frozen configuration of a pipeline, one for each named way to run it.
+
+A name is that of a method, at the scale of the paper, or `METHOD@SCALE`. `demo` and `tiny_cpu` alone are OLIVINE.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 from olivine.errors import UsageError
 from olivine.recipes.demo import demo, tiny_cpu
-from olivine.recipes.olivine import olivine
+from olivine.recipes.methods import METHODS
+from olivine.recipes.paper import paper
 from olivine.recipes.whole import Recipe, override
 
-__all__ = ["RECIPES", "Recipe", "load_recipe", "override"]
+__all__ = ["METHODS", "RECIPES", "SCALES", "Recipe", "describe_recipes", "load_recipe", "override"]
 
-RECIPES: dict[str, Callable[[], Recipe]] = {"olivine": olivine, "demo": demo, "tiny_cpu": tiny_cpu}
+SCALES: dict[str, Callable[[], Recipe]] = {"paper": paper, "demo": demo, "tiny_cpu": tiny_cpu}
+"""What a method is run at, by name."""
+
+RECIPES = (*METHODS, "demo", "tiny_cpu")
+"""Names without a scale; every method may also be followed by `@` and a scale."""
 
 
 def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
@@ -20,6 +29,23 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
     Raises:
         UsageError: no such recipe, no such field, or a value that the field does not take.
     """
-    if name not in RECIPES:
-        raise UsageError(f"there is no recipe {name!r}: choose one of {', '.join(RECIPES)}.")
-    return override(RECIPES[name](), overrides or [])
+    method, at, scale = name.partition("@")
+    if not at:
+        method, scale = ("olivine", method) if method in SCALES and method != "paper" else (method, "paper")
+    if method not in METHODS or scale not in SCALES:
+        raise UsageError(
+            f"there is no recipe {name!r}: choose one of {', '.join(RECIPES)}, or METHOD@SCALE with a scale of "
+            f"{', '.join(SCALES)}."
+        )
+    recipe = METHODS[method](SCALES[scale]()).model_copy(update={"name": name})
+    return override(recipe, overrides or [])
+
+
+def describe_recipes() -> dict[str, str]:
+    """One line for each method and for each scale, as their functions say it."""
+    lines = {name: _first_line(method) for name, method in METHODS.items()}
+    return lines | {f"METHOD@{name}": _first_line(scale) for name, scale in SCALES.items()}
+
+
+def _first_line(function: Callable[..., Recipe]) -> str:
+    return (inspect.getdoc(function) or "").splitlines()[0]

@@ -6,7 +6,8 @@ from olivine.finetune.recipe import FinetuneRecipe
 from olivine.ingest.recipe import IngestRecipe
 from olivine.label.recipe import LabelRecipe
 from olivine.models.network_recipe import NetworkRecipe
-from olivine.pretrain.recipe import ConsistencyRecipe, EncoderRecipe, PretrainRecipe
+from olivine.pretrain.recipe import EncoderRecipe, PretrainRecipe
+from olivine.pretrain.term_recipes import ConsistencyRecipe
 from olivine.recipes.whole import Recipe
 from olivine.training.optimizer_recipe import OptimizerRecipe
 
@@ -26,6 +27,7 @@ def demo() -> Recipe:
     """
     return Recipe(
         name="demo",
+        scale="demo",
         ingest=IngestRecipe(version="v1.0-mini"),
         label=LabelRecipe(labeler="simulated"),
         pretrain=PretrainRecipe(
@@ -64,6 +66,7 @@ def tiny_cpu() -> Recipe:
     """Every stage in seconds, for tests and for a first look; its numbers mean nothing."""
     whole = demo()
     small = _NETWORK.model_copy(update={"voxel_size": (0.6, 0.6, 0.6), "widths": (4, 4, 8, 8, 8, 8, 8, 8, 8)})
+    assert whole.pretrain is not None
     pretrain = whole.pretrain.model_copy(
         update={
             "network": small,
@@ -77,4 +80,6 @@ def tiny_cpu() -> Recipe:
     finetune = whole.finetune.model_copy(
         update={"network": small, "every_nth": 2, "batch_size": 2, "epochs": 2, "curve_points": 1}
     )
-    return whole.model_copy(update={"name": "tiny_cpu", "pretrain": pretrain, "finetune": finetune})
+    return whole.model_copy(
+        update={"name": "tiny_cpu", "scale": "tiny_cpu", "pretrain": pretrain, "finetune": finetune}
+    )

@@ -23,10 +23,15 @@ class Recipe(StageRecipe):
     name: str
     """Name it is called by."""
 
+    scale: str
+    """What it is made for: `paper`, `demo` or `tiny_cpu`."""
+
     ingest: IngestRecipe = IngestRecipe()
     label: LabelRecipe = LabelRecipe()
     weigh: WeighRecipe = WeighRecipe()
-    pretrain: PretrainRecipe = PretrainRecipe()
+    pretrain: PretrainRecipe | None = PretrainRecipe()
+    """None for a method without pretraining."""
+
     finetune: FinetuneRecipe = FinetuneRecipe()
     evaluate: EvaluateRecipe = EvaluateRecipe()
 

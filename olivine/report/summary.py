@@ -10,7 +10,7 @@ from olivine.artifacts import Artifact
 from olivine.nuscenes_categories import CATEGORY_NAMES
 from olivine.report.costs import stage_costs
 from olivine.report.interval import paired_interval
-from olivine.report.trace import Run, Trace, trace
+from olivine.report.trace import RANDOM, Run, Trace, trace
 from olivine.stages import BY_WORD, WORDS
 from olivine.store import Store
 
@@ -22,8 +22,8 @@ def summarise(store: Store, metrics: Sequence[Artifact]) -> dict[str, Any]:
     """What `metrics` (one for each arm and seed, in any order) say and what they were made from, as plain JSON values.
 
     Keys: `arms` by name with `miou`, `miou_by_seed` and `per_category`, shares 0..1, means over seeds, null where a
-    category neither occurs nor is predicted; `paired_gain` with the `mean` of the differences olivine - random of equal
-    seeds and its 95 % Student-t `interval` (n - 1 degrees of freedom; null with one seed, both null with one arm);
+    category neither occurs nor is predicted; `paired_gain` with the `mean` of the differences pretrained - random of
+    equal seeds and its 95 % Student-t `interval` (n - 1 degrees of freedom; null with one seed, both null with one arm);
     `seeds`; `labels` with `kind`, `accuracy`, `coverage`; `artifacts` by stage, `arm` and `seed` null for what runs
     share; `wall_s` and `peak_rss_mb` by stage, from the records of the newest runs. Only the last two differ between
     two runs over the same data.
@@ -62,11 +62,18 @@ def mean_known(values: Iterable[float | None]) -> float | None:
 
 
 def paired_differences(arms: dict[str, Any]) -> list[float]:
-    """mIoU of olivine - random for each seed in which both have one; empty with one arm."""
-    if not {"random", "olivine"} <= arms.keys():
+    """mIoU of the pretrained arm - random for each seed in which both have one; empty without both."""
+    arm = pretrained_arm(arms)
+    if arm is None:
         return []
-    pairs = zip(arms["random"]["miou_by_seed"], arms["olivine"]["miou_by_seed"], strict=True)
+    pairs = zip(arms[RANDOM]["miou_by_seed"], arms[arm]["miou_by_seed"], strict=True)
     return [ours - random for random, ours in pairs if ours is not None and random is not None]
+
+
+def pretrained_arm(arms: dict[str, Any]) -> str | None:
+    """The method that is compared with random; None unless there is exactly one."""
+    others = [arm for arm in arms if arm != RANDOM]
+    return others[0] if RANDOM in arms and len(others) == 1 else None
 
 
 def _paired_gain(traced: Trace) -> dict[str, Any]:

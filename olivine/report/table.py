@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from olivine.nuscenes_categories import CATEGORY_NAMES
-from olivine.report.summary import SEEDS_FOR_A_CLAIM, paired_differences
+from olivine.report.summary import SEEDS_FOR_A_CLAIM, paired_differences, pretrained_arm
+from olivine.report.trace import RANDOM
 
 CLAIMS_NOTHING = f"Fewer than {SEEDS_FOR_A_CLAIM} paired seeds: this shows a difference and claims nothing."
 
@@ -45,14 +46,12 @@ def gain_lines(summary: dict[str, Any]) -> list[str]:
     if gain["mean"] is None:
         return []
     seeds = f"{num_seeds} paired seed{'s' if num_seeds > 1 else ''}"
+    what = f"Paired gain {pretrained_arm(summary['arms'])} - random: {points(gain['mean'])} points of mIoU"
     if gain["interval"] is None:
-        line = f"Paired gain olivine - random: {points(gain['mean'])} points of mIoU ({seeds}: no interval)."
+        line = f"{what} ({seeds}: no interval)."
     else:
         low, high = gain["interval"]
-        line = (
-            f"Paired gain olivine - random: {points(gain['mean'])} points of mIoU, 95 % interval {points(low)} to "
-            f"{points(high)} (Student t, {seeds})."
-        )
+        line = f"{what}, 95 % interval {points(low)} to {points(high)} (Student t, {seeds})."
     return [line] if num_seeds >= SEEDS_FOR_A_CLAIM else [line, CLAIMS_NOTHING]
 
 
@@ -76,13 +75,13 @@ def _category_table(arms: dict[str, Any]) -> Table:
     table.add_column("class")
     for name in arms:
         table.add_column(name, justify="right")
-    paired = {"random", "olivine"} <= arms.keys()
+    paired = pretrained_arm(arms)
     if paired:
         table.add_column("difference", justify="right")
     for category in CATEGORY_NAMES:
         cells = [percent(arm["per_category"][category]) for arm in arms.values()]
         if paired:
-            values = (arms[name]["per_category"][category] for name in ("olivine", "random"))
+            values = (arms[name]["per_category"][category] for name in (paired, RANDOM))
             cells.append(points(difference(*values)))
         table.add_row(category, *cells)
     return table

@@ -10,8 +10,8 @@ from olivine.errors import IntegrityError, UsageError
 from olivine.stages import BY_WORD, WORDS
 from olivine.store import Store
 
-ARMS = ("random", "olivine")
-"""Where a fine-tuning starts, in the order in which arms are shown."""
+RANDOM = "random"
+"""The arm that starts from random parameters; it is shown first, and others are compared with it."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def trace(store: Store, metrics: Sequence[Artifact]) -> Trace:
 
 
 def _rank(arm: str) -> tuple[int, str]:
-    return (ARMS.index(arm) if arm in ARMS else len(ARMS), arm)
+    return (0 if arm == RANDOM else 1, arm)
 
 
 def _open_run(store: Store, metrics: Artifact) -> Run:

@@ -15,6 +15,9 @@ class WeighRecipe(StageRecipe):
     variant: Literal["uniform", "density", "category", "both"] = "both"
     """`both`: 1 / (density x category count), the paper's sampler; the others are its ablations (Table 6d)."""
 
+    unlabelled: Literal["ignored", "category"] = "ignored"
+    """Pairs without a weak label: weight 0, or weighed as one more category (reference code, which ignores no id)."""
+
     pool_keyframes: int = Field(4, ge=1)
     """Keyframes whose pairs share one density and one category count. 1: each by itself; 4: as many as the reference's
     batch on one GPU estimates from."""

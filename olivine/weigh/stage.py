@@ -14,8 +14,8 @@ from olivine.drives import Drives
 from olivine.packs import Entry, Pack, array_bytes, build_shard, bytes_array, index_bytes
 from olivine.points.voxelize import radial_index
 from olivine.progress import Progress
-from olivine.weigh.category import category_frequency, look_up_frequency, sampling_weights
-from olivine.weigh.density import estimate_density
+from olivine.points.frequency import category_frequency, look_up_frequency, sampling_weights
+from olivine.points.density import estimate_density
 from olivine.weigh.recipe import WeighRecipe
 
 _IGNORE_ID = 255
@@ -105,7 +105,9 @@ def _weigh_pool(pool: list[_Pairs], recipe: WeighRecipe) -> NDArray[np.float32]:
     label_P = np.concatenate([pairs.label_M for pairs in pool])
     # The density is that of all pairs, labelled or not: it is about the sensor, not about the labels.
     density_P = estimate_density(np.concatenate([pairs.radial_M for pairs in pool]))
-    count_P = look_up_frequency(label_P, category_frequency(label_P, _IGNORE_ID, _IGNORE_ID))
+    # One beyond the greatest id: then the id of unlabelled pairs counts as any other.
+    num_ids, ignored = (_IGNORE_ID, _IGNORE_ID) if recipe.unlabelled == "ignored" else (_IGNORE_ID + 1, None)
+    count_P = look_up_frequency(label_P, category_frequency(label_P, num_ids, ignored))
     weight_P: NDArray[np.float32] = (sampling_weights(density_P, count_P, recipe.variant) * len(pool)).astype(
         np.float32
     )

@@ -11,7 +11,8 @@ from chain import VERSION, Chain, run_chain
 
 from olivine.artifacts import verify
 from olivine.errors import DataError
-from olivine.models.network import voxelize_points
+from olivine.models.cloud import collate
+from olivine.models.network import prepare_cloud
 from olivine.models.segmenter import Segmenter
 from olivine.nuscenes_categories import CATEGORY_NAMES
 from olivine.packs import Pack, bytes_array
@@ -29,11 +30,9 @@ def test_predictions_are_the_segmenters(chain):
     assert pack.index.column("keyframe") == chain.drives.tokens("test")
     assert set(pack.index.column("split")) == {"test"}
     for token in chain.drives.tokens("test"):
-        voxels = voxelize_points(chain.drives.keyframe(token).points_N4, RECIPE.network)
-        batch = torch.zeros(len(voxels.coordinates_V3), 1, dtype=torch.int32)
-        coordinates_V4 = torch.cat([batch, torch.from_numpy(voxels.coordinates_V3)], 1)
-        expected_V = segmenter.predict(coordinates_V4, torch.from_numpy(voxels.features_V1)).numpy()
-        assert np.array_equal(bytes_array(pack.head(token)["category.npy"]), expected_V[voxels.inverse_N])
+        cloud = prepare_cloud(chain.drives.keyframe(token).points_N4, RECIPE.network)
+        expected_R = segmenter.predict(collate([cloud])).numpy()
+        assert np.array_equal(bytes_array(pack.head(token)["category.npy"]), expected_R[cloud.row_N])
 
 
 def test_scores_equal_an_independent_count(chain):

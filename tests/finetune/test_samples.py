@@ -19,24 +19,27 @@ def test_voxel_labels_are_the_majority_of_their_points(chain):
     for cell, label, intensity in zip(cells, label_N.tolist(), points_N4[:, 3].tolist(), strict=True):
         inside.setdefault(cell, []).append((label, intensity))
     batch = LabelledSamples(chain.drives, RECIPE).batch([token], 2)
-    assert len(batch.label_V) == len(inside)
+    assert len(batch.label_R) == len(inside)
     for cell, label, feature in zip(
-        batch.coordinates_V4[:, 1:].tolist(), batch.label_V.tolist(), batch.features_V1[:, 0].tolist(), strict=True
+        batch.clouds.coordinates_V4[:, 1:].tolist(),
+        batch.label_R.tolist(),
+        batch.clouds.features_VF[:, 0].tolist(),
+        strict=True,
     ):
         counts = np.bincount([found for found, _ in inside[tuple(cell)]], minlength=17)
         counts[0] = 0
         assert label == counts.argmax()
         assert np.isclose(feature, np.mean([i for _, i in inside[tuple(cell)]]) / 255, atol=1e-6)
     first = LabelledSamples(chain.drives, RECIPE.model_copy(update={"voxel_label": "first"})).batch([token], 2)
-    assert first.label_V.tolist() == [inside[tuple(cell)][0][0] for cell in first.coordinates_V4[:, 1:].tolist()]
+    assert first.label_R.tolist() == [inside[tuple(cell)][0][0] for cell in first.clouds.coordinates_V4[:, 1:].tolist()]
 
 
 def test_batches_are_repeatable_and_their_samples_independent(chain):
     one, two = chain.drives.tokens("train")[:2]
     both = LabelledSamples(chain.drives, RECIPE).batch([one, two], 0)
     alone = LabelledSamples(chain.drives, RECIPE).batch([two], 0)
-    mine_V = both.coordinates_V4[:, 0] == 1
-    assert torch.equal(both.coordinates_V4[mine_V][:, 1:], alone.coordinates_V4[:, 1:])
-    assert torch.equal(both.label_V[mine_V], alone.label_V)
+    mine_V = both.clouds.coordinates_V4[:, 0] == 1
+    assert torch.equal(both.clouds.coordinates_V4[mine_V][:, 1:], alone.clouds.coordinates_V4[:, 1:])
+    assert torch.equal(both.label_R[mine_V], alone.label_R)
     other = LabelledSamples(chain.drives, RECIPE).batch([two], 1)
-    assert not torch.equal(other.coordinates_V4[:100], alone.coordinates_V4[:100])
+    assert not torch.equal(other.clouds.coordinates_V4[:100], alone.clouds.coordinates_V4[:100])

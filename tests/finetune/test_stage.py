@@ -180,3 +180,25 @@ def test_copies_of_the_store_find_the_same(own_chain, tmp_path):
     moved = shutil.copytree(own_chain.store.url.removeprefix("file://"), tmp_path / "moved")
     made = quietly("finetune", own_chain.call("finetune", store=str(moved)))
     assert made.manifest == own_chain.made["finetune"].manifest
+
+
+@pytest.mark.parametrize("frozen", ["augmented", "cached"])
+def test_a_linear_probe_moves_the_head_alone(own_chain, frozen):
+    made = own_chain.run("finetune", f"finetune.frozen={frozen}", "finetune.curve_points=2")
+    probe = bytes_tensors(made.read("segmenter.safetensors"), "")
+    backbone = bytes_tensors(own_chain.made["pretrain"].read("backbone.safetensors"), "")
+    assert all(torch.equal(probe[f"backbone.{name}"], tensor) for name, tensor in backbone.items()), "statistics too"
+    start = Segmenter(RECIPE.network, RECIPE.bn_momentum, 0).state_dict()
+    assert not torch.equal(probe["head.kernel"], start["head.kernel"])
+    assert made.manifest.summary["frozen"] == frozen
+    curve = json.loads(made.read("history.json"))["select_miou"]
+    assert len(curve) >= 2
+
+
+def test_a_cached_probe_is_an_augmented_one_without_augmentation(own_chain, monkeypatch):
+    results = {}
+    for frozen in ("augmented", "cached"):
+        monkeypatch.setattr("olivine.finetune.samples.rotate_flip", lambda points_N4, rng: points_N4)
+        made = own_chain.run("finetune", f"finetune.frozen={frozen}", "finetune.curve_points=0")
+        results[frozen] = bytes_tensors(made.read("segmenter.safetensors"), "")["head.kernel"]
+    torch.testing.assert_close(results["augmented"], results["cached"], rtol=1e-4, atol=1e-6)

@@ -22,7 +22,7 @@ def exact_log_normalizer(kappa: float, dim: int) -> float:
     return float(mpmath.log(kappa**order / ((2 * mpmath.pi) ** (mpmath.mpf(dim) / 2) * bessel)))
 
 
-@pytest.mark.parametrize("dim", [2, 3, 16, 64, 96, 257, 1024])
+@pytest.mark.parametrize("dim", [2, 3, 16, 64, 96, 256, 257, 384, 1024])
 @pytest.mark.parametrize("kappa", [1e-3, 0.5, 20, 67.9, 89, 615, 1e4])
 def test_log_normalizer_against_mpmath(dim, kappa):
     value = log_normalizer(torch.tensor(kappa, dtype=torch.float64), dim).item()
@@ -131,7 +131,11 @@ def written_out(statistics, features, categories, reduction):
 @pytest.fixture(params=["category", "point"])
 def trained(request, unit_features):
     """Statistics of categories 0 to 3 of 6; category 4 and 5 were never seen."""
-    statistics = VonMisesFisher(6, 8, update_rate=0.3, reduction=request.param)
+    return statistics_of_four(unit_features, reduction=request.param)
+
+
+def statistics_of_four(unit_features, **options):
+    statistics = VonMisesFisher(6, 8, update_rate=0.3, **options)
     for step in range(3):
         statistics.update(unit_features(20, seed=step), torch.arange(20) % 4)
     return statistics
@@ -143,6 +147,40 @@ def test_loss_equals_the_written_out_form_and_its_gradient(trained, unit_feature
     assert ours.item() == pytest.approx(expected.item(), rel=1e-9)
     torch.testing.assert_close(*[torch.autograd.grad(loss, features)[0] for loss in (ours, expected)])
     assert torch.autograd.gradcheck(lambda rows: trained(rows, categories), features)
+
+
+@pytest.mark.parametrize("reduction", ["category", "point"])
+def test_dirac_pulls_to_the_mean_direction_whatever_the_concentration(unit_features, reduction):
+    statistics = statistics_of_four(unit_features, reduction=reduction, distribution="dirac")
+    features, categories = unit_features(9, seed=7), torch.tensor([0, 0, 1, -1, 4, 2, 0, 2, 2])
+    per_category = {}
+    for feature, category in zip(features.tolist(), categories.tolist(), strict=True):
+        if 0 <= category < 4:
+            mean = statistics.mean_KD[category].tolist()
+            cosine = sum(a * b for a, b in zip(mean, feature, strict=True)) / math.hypot(*mean)
+            per_category.setdefault(category, []).append(1 - cosine)
+    means = [sum(terms) / len(terms) for terms in per_category.values()]
+    points = [term for terms in per_category.values() for term in terms]
+    expected = sum(means) / len(means) if reduction == "category" else sum(points) / len(points)
+    assert statistics(features, categories).item() == pytest.approx(expected, rel=1e-12)
+    assert torch.autograd.gradcheck(lambda rows: statistics(rows, categories), features)
+    statistics.mean_KD *= 0.1
+    assert statistics(features, categories).item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_dirac_in_half_precision_and_with_nothing_to_compare(unit_features):
+    statistics = statistics_of_four(unit_features, distribution="dirac")
+    features = unit_features(8, dtype=torch.float16)
+    loss = statistics(features, torch.arange(8) % 4)
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(statistics(features.detach().double(), torch.arange(8) % 4).item(), rel=1e-5)
+    assert features.grad.isfinite().all()
+    nothing = unit_features(2)
+    loss = statistics(nothing, torch.tensor([4, -1]))
+    loss.backward()
+    assert loss.item() == 0
+    assert nothing.grad.count_nonzero() == 0
 
 
 def test_loss_leaves_the_statistics_alone(trained, unit_features):
@@ -159,6 +197,22 @@ def test_nothing_to_compare_is_zero_with_a_graph(trained, unit_features, categor
     loss.backward()
     assert loss.item() == 0
     assert features.grad.count_nonzero() == 0
+
+
+def test_statistics_go_on_from_their_checkpoint(trained, unit_features):
+    resumed = VonMisesFisher(6, 8, update_rate=0.3)
+    resumed.load_state_dict(trained.state_dict())
+    for statistics in (trained, resumed):
+        statistics.update(unit_features(20, seed=9), torch.arange(20) % 5)
+    assert all(torch.equal(value, trained.state_dict()[name]) for name, value in resumed.state_dict().items())
+
+
+def test_one_all_reduce_an_update(trained, unit_features, monkeypatch):
+    calls = []
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", calls.append)
+    trained.update(unit_features(20), torch.arange(20) % 4)
+    assert [call.shape for call in calls] == [(6 * 8 + 6 + 1,)]
 
 
 def test_nothing_is_ever_nan(unit_features):
@@ -196,7 +250,14 @@ def test_a_category_beyond_the_list_is_an_error(trained, unit_features):
 
 @pytest.mark.parametrize(
     "options",
-    [{"num_categories": 0}, {"dim": 1}, {"update_rate": 0.0}, {"update_rate": 1.0}, {"reduction": "sum"}],
+    [
+        {"num_categories": 0},
+        {"dim": 1},
+        {"update_rate": 0.0},
+        {"update_rate": 1.0},
+        {"reduction": "sum"},
+        {"distribution": "normal"},
+    ],
 )
 def test_wrong_settings_are_refused(options):
     with pytest.raises(UsageError):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from olivine.models.network import build_backbone, voxelize_points
+from olivine.models.network import build_backbone, prepare_cloud
 from olivine.models.network_recipe import NetworkRecipe
 from olivine.points.voxelize import voxelize
 
@@ -33,8 +33,10 @@ def test_the_recipe_reaches_network_and_voxels():
     recipe = NetworkRecipe(
         coordinates="cartesian", voxel_size=(1.0, 2.0, 3.0), voxel_feature="first", intensity_scale=2
     )
-    found, expected = voxelize_points(points_N4, recipe), voxelize(points_N4, "cartesian", (1.0, 2.0, 3.0), "first", 2)
-    assert all(np.array_equal(getattr(found, name), value) for name, value in vars(expected).items())
+    found, expected = prepare_cloud(points_N4, recipe), voxelize(points_N4, "cartesian", (1.0, 2.0, 3.0), "first", 2)
+    assert np.array_equal(found.coordinates_V3, expected.coordinates_V3)
+    assert np.array_equal(found.features_VF, expected.features_V1)
+    assert np.array_equal(found.row_N, expected.inverse_N)
 
 
 def test_the_default_is_the_papers_network():

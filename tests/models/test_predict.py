@@ -16,7 +16,8 @@ NETWORK = NetworkRecipe(coordinates="cartesian", voxel_size=(0.6, 0.5, 0.4), wid
 class ByCell(Segmenter):
     """Each cell has a category that follows from where it is, so that no two neighbours share one."""
 
-    def forward(self, coordinates_V4, features_V1):
+    def forward(self, clouds):
+        coordinates_V4, features_V1 = clouds.coordinates_V4, clouds.features_VF
         assert not self.training
         assert (coordinates_V4[:, 0] == 0).all()
         assert features_V1.shape == (len(coordinates_V4), 1)

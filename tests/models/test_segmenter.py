@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import torch
 
+from olivine.models.cloud import CloudBatch
 from olivine.models.network import build_backbone
 from olivine.models.network_recipe import NetworkRecipe
 from olivine.models.segmenter import Segmenter
@@ -12,18 +13,17 @@ SMALL = NetworkRecipe(widths=(4,) * 9, blocks=(1,) * 8)
 def voxels():
     generator = torch.Generator().manual_seed(0)
     cells = torch.unique(torch.randint(-6, 6, (300, 3), generator=generator), dim=0).int()
-    return torch.cat([torch.zeros(len(cells), 1, dtype=torch.int32), cells], 1), torch.rand(
-        len(cells), 1, generator=generator
-    )
+    coordinates_V4 = torch.cat([torch.zeros(len(cells), 1, dtype=torch.int32), cells], 1)
+    return CloudBatch(coordinates_V4, torch.rand(len(cells), 1, generator=generator), torch.zeros(len(cells)).long())
 
 
 def test_logits_are_the_head_on_the_backbone():
     segmenter = Segmenter(SMALL, 0.02, seed=3).eval()
-    coordinates_V4, features_V1 = voxels()
-    logits_VC = segmenter(coordinates_V4, features_V1)
-    assert logits_VC.shape == (len(coordinates_V4), 17)
+    clouds = voxels()
+    logits_VC = segmenter(clouds)
+    assert logits_VC.shape == (len(clouds.coordinates_V4), 17)
     head = segmenter.head
-    expected = segmenter.backbone(coordinates_V4, features_V1) @ head.kernel + head.bias
+    expected = segmenter.backbone(clouds.coordinates_V4, clouds.features_VF) @ head.kernel + head.bias
     torch.testing.assert_close(logits_VC, expected)
 
 
@@ -31,11 +31,11 @@ def test_the_ignored_category_is_never_predicted():
     segmenter = Segmenter(SMALL, 0.02, seed=3).eval()
     with torch.no_grad():
         segmenter.head.bias[0, 0] = 1e6
-    coordinates_V4, features_V1 = voxels()
-    category_V = segmenter.predict(coordinates_V4, features_V1)
+    clouds = voxels()
+    category_V = segmenter.predict(clouds)
     assert category_V.dtype == torch.uint8
     assert set(category_V.tolist()) <= set(range(1, 17))
-    logits_VC = segmenter(coordinates_V4, features_V1)
+    logits_VC = segmenter(clouds)
     assert torch.equal(category_V.long(), logits_VC[:, 1:].argmax(1) + 1)
 
 

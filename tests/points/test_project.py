@@ -234,7 +234,8 @@ def test_real_keyframe_equals_the_devkit(monkeypatch):
     points_N3 = load_sweep(root / keyframe.lidar.file)[:, :3].astype(np.float64)
     pairs = project_points(points_N3, keyframe.cameras())
     for number, camera in enumerate(keyframe.cameras()):
-        uv, depth, _ = devkit.explorer.map_pointcloud_to_image(data["LIDAR_TOP"], data[camera.name])
+        uv, depth, image = devkit.explorer.map_pointcloud_to_image(data["LIDAR_TOP"], data[camera.name])
+        image.close()
         ours = pairs.pixel_M3[:, 0] == number
         point_M, pixel_M2 = pairs.point_M[ours], pairs.pixel_M3[ours][:, 1:]
         # The devkit leaves a margin of one pixel more at the left and the top: compare where both look.

@@ -10,12 +10,16 @@ import torch
 from scipy import special, stats
 from torch.nn import functional
 
+from olivine.models.cloud import CloudBatch
 from olivine.models.network_recipe import NetworkRecipe
-from olivine.pretrain.distiller import Distiller, draw_pairs
-from olivine.pretrain.recipe import ConsistencyRecipe, PretrainRecipe
-from olivine.pretrain.samples import PretrainBatch
+from olivine.pretrain.batch import PretrainBatch
+from olivine.pretrain.distiller import Distiller
+from olivine.pretrain.heads import draw_pairs
+from olivine.pretrain.recipe import PretrainRecipe
+from olivine.pretrain.term_recipes import ConsistencyRecipe
 
 CLASSES, CHANNELS, IMAGE = 5, 7, (32, 24)
+HEADS = [f"heads.{level}.{side}" for level in ("point_pixel", "semantic") for side in ("points", "pixels")]
 NETWORK = NetworkRecipe(widths=(4,) * 9, blocks=(1,) * 8, coordinates="cartesian")
 
 
@@ -36,18 +40,21 @@ def make_batch(num_pairs=300, seed=0):
     weight_M[::3] = 0
     pixels = [torch.randint(0, side, (num_pairs,), generator=generator) for side in (12, IMAGE[1], IMAGE[0])]
     return PretrainBatch(
-        coordinates_V4=torch.cat([batch_V1, cells], 1),
-        features_V1=torch.rand(len(cells), 1, generator=generator),
-        pair_voxel_M=torch.randint(0, len(cells), (num_pairs,), generator=generator),
+        clouds=CloudBatch(
+            torch.cat([batch_V1, cells], 1), torch.rand(len(cells), 1, generator=generator), batch_V1[:, 0].long()
+        ),
+        pair_row_M=torch.randint(0, len(cells), (num_pairs,), generator=generator),
         pixel_M3=torch.stack(pixels, 1),
         label_M=label_M,
         weight_M=weight_M,
+        num_keyframes=2,
+        image_size=IMAGE[::-1],
         maps_ICHW=torch.randn(12, CHANNELS, 6, 8, generator=generator),
     )
 
 
 def make(**changes):
-    return Distiller(recipe(**changes), CLASSES, CHANNELS, IMAGE)
+    return Distiller(recipe(**changes), CLASSES, CHANNELS)
 
 
 def unit(features):
@@ -63,22 +70,22 @@ def image_side(head, batch):
 
 
 def point_side(head, backbone_VD, batch):
-    return unit(backbone_VD @ head.kernel + head.bias)[batch.pair_voxel_M]
+    return unit(backbone_VD @ head.kernel + head.bias)[batch.pair_row_M]
 
 
 def dense_losses(distiller, batch):
     """Every pair is drawn, so the order alone is random: the formulas over all pairs are exact."""
     with torch.no_grad():
-        backbone_VD = distiller.backbone(batch.coordinates_V4, batch.features_V1)
+        backbone_VD = distiller.backbone.embed(batch.clouds)
         logits = (
-            point_side(distiller.point_pixel_3d, backbone_VD, batch)
-            @ image_side(distiller.point_pixel_2d, batch).T
+            point_side(distiller.heads["point_pixel"].points, backbone_VD, batch)
+            @ image_side(distiller.heads["point_pixel"].pixels, batch).T
             / 0.07
         ).double()
         point_pixel = -(logits.diagonal() - logits.logsumexp(1)).mean()
         known = batch.label_M != 255
-        semantic = point_side(distiller.semantic_3d, backbone_VD, batch)[known]
-        logits = (semantic @ image_side(distiller.semantic_2d, batch)[known].T / 0.07).double()
+        semantic = point_side(distiller.heads["semantic"].points, backbone_VD, batch)[known]
+        logits = (semantic @ image_side(distiller.heads["semantic"].pixels, batch)[known].T / 0.07).double()
         label = batch.label_M[known]
         same = label[:, None] == label[None]
         within = logits.masked_fill(~same, -math.inf).logsumexp(1)
@@ -104,8 +111,7 @@ def test_the_category_loss_draws_by_weight_and_the_point_pixel_loss_does_not():
     batch = PretrainBatch(**vars(batch) | {"weight_M": weight_M})
     point_pixel, _, _, _ = dense_losses(make().train(), batch)
     heavy = PretrainBatch(
-        **vars(batch)
-        | {name: getattr(batch, name)[:200] for name in ("pair_voxel_M", "pixel_M3", "label_M", "weight_M")}
+        **vars(batch) | {name: getattr(batch, name)[:200] for name in ("pair_row_M", "pixel_M3", "label_M", "weight_M")}
     )
     _, category, _, _ = dense_losses(make().train(), heavy)
     losses = make().train()(batch, torch.Generator().manual_seed(0))
@@ -126,13 +132,15 @@ def test_the_second_phase_is_the_likelihood_under_the_gathered_statistics():
         _, _, semantic, label = dense_losses(twin, make_batch(seed=step))
         for k in range(CLASSES):
             mean_KD[k] += 0.1 * (semantic[label == k].double().mean(0) - mean_KD[k])
-    torch.testing.assert_close(distiller.statistics.mean_KD, mean_KD, rtol=1e-5, atol=1e-7)
-    assert int(distiller.statistics.samples_seen) == 4
+    torch.testing.assert_close(distiller.terms["consistency"].statistics.mean_KD, mean_KD, rtol=1e-5, atol=1e-7)
+    assert int(distiller.terms["consistency"].statistics.samples_seen) == 4
     twin = make().train()
     twin.load_state_dict(distiller.state_dict())
     found = distiller(batch, generator)["consistency"].item()
     _, _, semantic, label = dense_losses(twin, batch)
-    assert torch.equal(distiller.statistics.mean_KD, twin.statistics.mean_KD), "frozen"
+    assert torch.equal(
+        distiller.terms["consistency"].statistics.mean_KD, twin.terms["consistency"].statistics.mean_KD
+    ), "frozen"
     terms = []
     for k in label.unique().tolist():
         resultant = mean_KD[k].norm().item()
@@ -148,7 +156,7 @@ def test_keep_updating_moves_the_statistics_in_the_second_phase():
     consistency = ConsistencyRecipe(update_rate=0.1, statistics_samples=0, keep_updating=True)
     distiller = make(consistency=consistency).train()
     losses = distiller(make_batch(), torch.Generator().manual_seed(0))
-    assert int(distiller.statistics.samples_seen) == 2
+    assert int(distiller.terms["consistency"].statistics.samples_seen) == 2
     assert losses["consistency"].item() != 0.0
 
 
@@ -158,8 +166,8 @@ def test_the_gradient_reaches_all_four_heads_and_the_backbone():
     for name, parameter in distiller.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
-    for part in ("backbone", "point_pixel_3d", "semantic_3d", "point_pixel_2d", "semantic_2d"):
-        gradients = [parameter.grad for parameter in getattr(distiller, part).parameters()]
+    for part in ("backbone", *HEADS):
+        gradients = [parameter.grad for parameter in distiller.get_submodule(part).parameters()]
         assert any(gradient.abs().max() > 0 for gradient in gradients), part
 
 
@@ -171,13 +179,13 @@ def test_each_branch_has_heads_of_its_own(weight):
     distiller(make_batch(), torch.Generator().manual_seed(0))["loss"].backward()
     touched = {
         name
-        for name in ("point_pixel_3d", "point_pixel_2d", "semantic_3d", "semantic_2d")
-        if any(p.grad is not None and p.grad.abs().max() > 0 for p in getattr(distiller, name).parameters())
+        for name, module in distiller.named_modules()
+        if name in HEADS and any(p.grad is not None and p.grad.abs().max() > 0 for p in module.parameters())
     }
     expected = {
-        "weight_point_pixel": {"point_pixel_3d", "point_pixel_2d"},
-        "weight_category": {"semantic_3d", "semantic_2d"},
-        "weight_consistency": {"semantic_3d"},
+        "weight_point_pixel": {"heads.point_pixel.points", "heads.point_pixel.pixels"},
+        "weight_category": {"heads.semantic.points", "heads.semantic.pixels"},
+        "weight_consistency": {"heads.semantic.points"},
     }
     assert touched == expected[weight]
 
@@ -185,7 +193,7 @@ def test_each_branch_has_heads_of_its_own(weight):
 def test_no_pair_and_no_label_give_a_loss_with_a_graph():
     batch = make_batch()
     empty = PretrainBatch(
-        **vars(batch) | {name: getattr(batch, name)[:0] for name in ("pair_voxel_M", "pixel_M3", "label_M", "weight_M")}
+        **vars(batch) | {name: getattr(batch, name)[:0] for name in ("pair_row_M", "pixel_M3", "label_M", "weight_M")}
     )
     unlabelled = PretrainBatch(
         **vars(batch) | {"label_M": torch.full_like(batch.label_M, 255), "weight_M": 0 * batch.weight_M}
@@ -199,8 +207,8 @@ def test_no_pair_and_no_label_give_a_loss_with_a_graph():
 def test_the_seed_decides_the_heads():
     first, same, other = (make(seed=seed).state_dict() for seed in (2, 2, 3))
     assert all(torch.equal(first[name], same[name]) for name in first)
-    assert not torch.equal(first["semantic_2d.weight"], other["semantic_2d.weight"])
-    assert not torch.equal(first["semantic_2d.weight"], first["point_pixel_2d.weight"])
+    assert not torch.equal(first["heads.semantic.pixels.weight"], other["heads.semantic.pixels.weight"])
+    assert not torch.equal(first["heads.semantic.pixels.weight"], first["heads.point_pixel.pixels.weight"])
 
 
 def test_draws_are_without_replacement_among_pairs_with_weight():

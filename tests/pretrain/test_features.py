@@ -14,8 +14,10 @@ from olivine.models.image import load_image_encoder
 from olivine.packs import Pack, bytes_array
 from olivine.pretrain import features
 from olivine.pretrain.recipe import EncoderRecipe
+from olivine.training.deepspeed_engine import World
 
 RECIPE = EncoderRecipe(name="stand_in", height=96, width=176)
+ALONE = World(0, 1, torch.device("cpu"))
 
 
 @pytest.fixture
@@ -45,11 +47,11 @@ def test_only_what_is_trained_on_is_encoded(chain, made):
 def test_a_second_pretraining_shares_them(chain, made, own_chain):
     tokens = chain.drives.tokens("all_train")
     drives = own_chain.made["ingest"]
-    assert features.encode_images(drives, tokens, RECIPE).id == made.id
-    other = features.encode_images(drives, tokens[:2], RECIPE)
+    assert features.encode_images(drives, tokens, RECIPE, ALONE).id == made.id
+    other = features.encode_images(drives, tokens[:2], RECIPE, ALONE)
     assert isinstance(other, Artifact)
     assert other.id != made.id
-    wide = features.encode_images(drives, tokens[:2], RECIPE.model_copy(update={"width": 192}))
+    wide = features.encode_images(drives, tokens[:2], RECIPE.model_copy(update={"width": 192}), ALONE)
     assert wide.id != other.id
 
 
@@ -68,8 +70,8 @@ def test_a_killed_run_goes_on_after_its_last_shard(own_chain, monkeypatch):
 
     monkeypatch.setattr(features, "_decode", killed_at_the_third_keyframe)
     with pytest.raises(KeyboardInterrupt):
-        features.encode_images(drives, tokens, recipe)
-    made = features.encode_images(drives, tokens, recipe)
+        features.encode_images(drives, tokens, recipe, ALONE)
+    made = features.encode_images(drives, tokens, recipe, ALONE)
     assert len(decoded) == 13 + 24
     assert Pack(made).index.column("keyframe") == tokens
     encoder = load_image_encoder("stand_in")

@@ -66,9 +66,9 @@ def test_what_is_published(chain):
     part = bytes_tensors(backbone.read("backbone.safetensors"), "backbone")
     assert all(torch.equal(whole[f"backbone.{name}"], tensor) for name, tensor in part.items())
     recipe = load_recipe("tiny_cpu").pretrain
-    fresh = Distiller(recipe, 13, 64, (192, 108))
+    fresh = Distiller(recipe, 13, 64)
     fresh.load_state_dict(whole, strict=True)
-    start = Distiller(recipe, 13, 64, (192, 108)).state_dict()
+    start = Distiller(recipe, 13, 64).state_dict()
     assert not torch.equal(start["backbone.conv0p1s1.kernel"], part["conv0p1s1.kernel"])
 
 

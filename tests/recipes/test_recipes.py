@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from olivine.errors import UsageError
-from olivine.recipes import RECIPES, Recipe, load_recipe, override
+from olivine.recipes import METHODS, RECIPES, SCALES, Recipe, load_recipe, override
 from olivine.stages import WORDS
 
 
@@ -23,7 +23,10 @@ def fields(model, path=""):
             yield from fields(value, f"{path}{name}.")
 
 
-@pytest.mark.parametrize("name", RECIPES)
+NAMES = [*RECIPES, *(f"{method}@{scale}" for method in METHODS for scale in SCALES)]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_each_is_whole_and_named_and_survives_json(name):
     recipe = load_recipe(name)
     assert recipe.name == name
@@ -31,10 +34,57 @@ def test_each_is_whole_and_named_and_survives_json(name):
     assert Recipe.model_validate(json.loads(json.dumps(recipe.resolved()))) == recipe
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", NAMES)
 def test_pretraining_and_fine_tuning_share_the_network(name):
     recipe = load_recipe(name)
-    assert recipe.pretrain.network == recipe.finetune.network
+    assert (recipe.pretrain is None) == name.startswith("random")
+    assert recipe.pretrain is None or recipe.pretrain.network == recipe.finetune.network
+
+
+TERMS = {
+    "pointcontrast": {"views"},
+    "depthcontrast": {"momentum"},
+    "ppkt": {"point_pixel"},
+    "ppkt_strided": {"point_pixel"},
+    "slidr": {"superpixel"},
+    "st_slidr": {"superpixel"},
+    "seal": {"superpixel", "temporal"},
+    "scalr": {"regression"},
+    "olivine": {"point_pixel", "category", "consistency"},
+    "olivine_v1": {"point_pixel", "category", "consistency"},
+    "olivine_plus": {"point_pixel", "category", "consistency"},
+}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("method", TERMS)
+def test_a_method_is_its_terms(method, scale):
+    recipe = load_recipe(f"{method}@{scale}")
+    pretrain = recipe.pretrain
+    flat = {name: getattr(pretrain, f"weight_{name}") for name in ("point_pixel", "category", "consistency")}
+    nested = {
+        name: getattr(pretrain, name).weight for name in ("superpixel", "temporal", "regression", "views", "momentum")
+    }
+    assert {name for name, weight in (flat | nested).items() if weight > 0} == TERMS[method]
+    assert pretrain.method == method
+    assert recipe.label.superpixels == {"slidr": "slic", "st_slidr": "slic", "seal": "masks"}.get(method, "none")
+
+
+def test_methods_share_everything_that_is_not_theirs():
+    """Equal budget: what is not of the objective is the base's, so that a comparison compares methods."""
+    base = load_recipe("demo")
+    for method in TERMS:
+        recipe = load_recipe(f"{method}@demo")
+        assert recipe.finetune == base.finetune
+        assert recipe.ingest == base.ingest
+        for name in ("network", "optimizer", "epochs", "batch_size", "encoder", "embedding_dim", "temperature", "seed"):
+            assert getattr(recipe.pretrain, name) == getattr(base.pretrain, name), (method, name)
+
+
+def test_all_terms_off_is_refused():
+    off = [f"pretrain.weight_{name}=0" for name in ("point_pixel", "category", "consistency")]
+    with pytest.raises(UsageError, match="every term has the weight 0"):
+        load_recipe("olivine", off)
 
 
 def test_every_field_has_a_docstring():
@@ -101,7 +151,7 @@ def test_the_last_override_wins():
     ("assignment", "message"),
     [
         ("finetune.sed=3", r"'finetune.sed=3' sets nothing: write stage.field=value. Known here: network, every_nth"),
-        ("finetuna.seed=3", "sets nothing.*Known here: name, ingest, label, weigh"),
+        ("finetuna.seed=3", "sets nothing.*Known here: name, scale, ingest, label, weigh"),
         ("pretrain.network.size=3", "Known here: coordinates, voxel_size"),
         ("pretrain.seed.x=3", "sets nothing"),
         ("name=other", "sets nothing"),
@@ -133,14 +183,19 @@ def test_what_an_override_cannot_set(assignment, message):
 def test_any_text_is_a_recipe_or_a_usage_error(text):
     for assignment in (text, f"finetune.seed={text}", f"ingest.version={text}", f"pretrain.network={text}"):
         try:
-            override(RECIPES["tiny_cpu"](), [assignment])
+            override(load_recipe("tiny_cpu"), [assignment])
         except UsageError as error:
             assert str(error)
 
 
 def test_no_such_recipe():
-    with pytest.raises(UsageError, match="there is no recipe 'nope': choose one of olivine, demo, tiny_cpu"):
+    with pytest.raises(
+        UsageError, match=r"there is no recipe 'nope': choose one of random, pointcontrast, .*METHOD@SCALE"
+    ):
         load_recipe("nope")
+    for odd in ("olivine@", "@demo", "demo@demo", "olivine@nope", "paper"):
+        with pytest.raises(UsageError, match="there is no recipe"):
+            load_recipe(odd)
 
 
 def test_reading_a_recipe_loads_no_torch():

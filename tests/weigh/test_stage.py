@@ -58,6 +58,16 @@ def test_one_keyframe_equals_the_dense_sum(chain, inputs, variant):
     np.testing.assert_allclose(weights[token], dense_weights(*pairs_of(chain, token), variant), rtol=2e-6)
 
 
+def test_unlabelled_pairs_can_be_one_more_category(chain, inputs):
+    """As in the reference, which ignores no id: 255 is then an id as any other."""
+    recipe = RECIPE.model_copy(update={"unlabelled": "category", "pool_keyframes": 1})
+    token = chain.drives.tokens()[1]
+    radial_M, label_M = pairs_of(chain, token)
+    assert (label_M == 255).any()
+    expected_M = dense_weights(radial_M, np.where(label_M == 255, 99, label_M), "both")
+    np.testing.assert_allclose(weights_of(stage.run(*inputs, recipe))[token], expected_M, rtol=2e-6)
+
+
 def test_a_pool_shares_density_and_counts(chain):
     weights = weights_of(chain.made["weigh"])
     tokens = chain.drives.tokens("all_train")

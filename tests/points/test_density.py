@@ -11,8 +11,8 @@ from hypothesis.extra import numpy as hnp
 from scipy import stats
 
 from olivine.errors import DataError
-from olivine.weigh import density
-from olivine.weigh.density import MAX_BINS, density_table, estimate_density, silverman_bandwidth
+from olivine.points import density
+from olivine.points.density import MAX_BINS, density_table, estimate_density, silverman_bandwidth
 
 radii = hnp.arrays(np.int64, st.integers(2, 80), elements=st.integers(0, 1000)).filter(lambda r: np.ptp(r) > 0)
 

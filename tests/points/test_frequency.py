@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from olivine.errors import DataError, UsageError
-from olivine.weigh import category
-from olivine.weigh.category import category_frequency, look_up_frequency, sampling_weights
+from olivine.points import frequency
+from olivine.points.frequency import category_frequency, look_up_frequency, sampling_weights
 
 VARIANTS = ["uniform", "density", "category", "both"]
 
@@ -110,6 +110,6 @@ def test_an_unknown_variant_is_a_usage_error():
 
 
 def test_examples_in_docstrings_run():
-    failed, tried = doctest.testmod(category)
+    failed, tried = doctest.testmod(frequency)
     assert tried > 0
     assert failed == 0
