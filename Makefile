@@ -4,7 +4,7 @@ PYTHON_BIN := .venv/bin/python
 SEEDS ?= 3
 export OLIVINE_CACHE ?= $(HOME)/.cache/olivine
 
-.PHONY: help demo test lint bench minkowski compile lock clean
+.PHONY: help demo miniature test lint bench minkowski compile lock clean
 
 help: ## show the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,11 @@ test: ## all tests
 lint: ## format, lint, types, import contracts, compiled pipelines
 	@scripts/setup.sh test
 	@scripts/lint.sh
+
+miniature: ## the paper's comparisons on synthetic drives, into build/miniature (QUICK=1, FULL=1)
+	@scripts/setup.sh demo
+	@scripts/weights.sh
+	@$(PYTHON_BIN) -m olivine study miniature $(if $(QUICK),--quick) $(if $(FULL),--full)
 
 bench: ## benchmarks as ratios, into build/bench/results.json (ONLY=W1)
 	@scripts/setup.sh bench

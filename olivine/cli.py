@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="Object storage: prepare it, check what is in it, hand out links.", no_args_is_help=True)
 score_app = typer.Typer(help="Score predictions made by anyone, by the official definition.", no_args_is_help=True)
+study_app = typer.Typer(help="Studies: many recipes, seeds and label fractions, compared.", no_args_is_help=True)
+app.add_typer(study_app, name="study")
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
 
@@ -331,6 +333,27 @@ def store_verify(
     if problems:
         raise IntegrityError("\n".join([f"{len(problems)} problems:", *problems]))
     print(f"{artifact.manifest.kind} {artifact.id}: every byte is as it was published.")
+
+
+@study_app.command()
+def miniature(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="About ten minutes: shows that it runs, claims nothing.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="All methods at 10 % and 100 % too; hours.")] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder for drives, store, summary.json, summary.md and report.html.")
+    ] = Path("build/miniature"),
+) -> None:
+    """The paper's tables on synthetic drives: all methods, ablations and controls. Resumable cell by cell."""
+    from olivine.study.command import run_miniature
+
+    if quick and full:
+        raise UsageError("--quick or --full: choose one.")
+    size = "quick" if quick else "full" if full else "core"
+    summary = run_miniature(size, out / "quick" if quick else out)
+    folder = out / "quick" if quick else out
+    print(f"{summary['wall_s'] / 60:.1f} min. Page: {folder / 'report.html'}   Summary: {folder / 'summary.json'}")
 
 
 @app.command()

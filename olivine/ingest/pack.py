@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from olivine.errors import DataError
@@ -61,7 +62,7 @@ def pack_keyframe(root: Path, keyframe: Keyframe, split: str, recipe: IngestReci
     head = {
         "points.npy": array_bytes(points_N5),
         "pair_point.npy": array_bytes(pairs.point_M),
-        "pair_pixel.npy": array_bytes(pairs.pixel_M3),
+        "pair_pixel.npy": array_bytes(_shift_cameras(pairs.pixel_M3, recipe.camera_shift)),
         "meta.json": _meta(keyframe),
     }
     columns = {
@@ -78,6 +79,12 @@ def pack_keyframe(root: Path, keyframe: Keyframe, split: str, recipe: IngestReci
         _lidarseg(root, keyframe, len(points_N5)),
         _simulation(root, keyframe),
     )
+
+
+def _shift_cameras(pixel_M3: NDArray[np.int16], shift: int) -> NDArray[np.int16]:
+    shifted_M3 = pixel_M3.copy()
+    shifted_M3[:, 0] = (pixel_M3[:, 0] + shift) % 6
+    return shifted_M3
 
 
 def _read_image(root: Path, shot: Shot) -> bytes:

@@ -19,5 +19,9 @@ class IngestRecipe(StageRecipe):
     max_camera_lag_ms: float = Field(100.0, gt=0)
     """Greatest difference [ms] between the times of the sweep and of an image; beyond it the keyframe is bad."""
 
+    camera_shift: int = Field(0, ge=0, lt=6)
+    """For a control only: pairs are given the image this many cameras on, so that the calibration is wrong on purpose.
+    0 is right."""
+
     keyframes_per_shard: int = Field(64, ge=1, le=128)
     """Keyframes in one tar shard: what a killed run repeats at most."""

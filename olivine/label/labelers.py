@@ -122,6 +122,32 @@ class SimulatedLabeler:
         return Labels(pair_labels(masks, keyframe), masks)
 
 
+class ShuffledLabeler:
+    """A control, not a labeler: the masks of a keyframe are those of the one half the drives away."""
+
+    def __init__(self, inner: Labeler) -> None:
+        self._inner, self.kind, self.classes = inner, inner.kind, inner.classes
+
+    def label(self, drives: Drives, keyframe: Keyframe) -> Labels:
+        """The masks of the other keyframe, looked up at this one's pairs."""
+        tokens = drives.tokens()
+        other = tokens[(tokens.index(keyframe.token) + len(tokens) // 2) % len(tokens)]
+        masks = self._inner.label(drives, drives.keyframe(other)).masks
+        if masks is None:
+            raise UsageError(f"label.shuffled needs masks, and the labeler {self.kind} makes none: leave it out.")
+        return Labels(pair_labels(masks, keyframe), masks)
+
+
+def make_labeler(recipe: LabelRecipe) -> Labeler:
+    """The labeler of a recipe.
+
+    Raises:
+        UsageError: a class list or folder that is not there.
+    """
+    labeler: Labeler = LABELERS[recipe.labeler](recipe)
+    return ShuffledLabeler(labeler) if recipe.shuffled else labeler
+
+
 def pair_labels(masks: list[NDArray[np.uint8]], keyframe: Keyframe) -> NDArray[np.uint8]:
     """The mask's id under each pair's pixel, read at full resolution before any crop (reference code)."""
     image, row, column = keyframe.pair_pixel_M3.T

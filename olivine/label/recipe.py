@@ -28,6 +28,19 @@ class SimulatedRecipe(StageRecipe):
     """Least and greatest displacement [pixels] of mask boundaries, drawn for each image."""
 
 
+class SlicRecipe(StageRecipe):
+    """SLIC superpixels, with SLidR's settings as defaults."""
+
+    num_segments: int = Field(150, ge=2, lt=65_535)
+    """Superpixels asked for in an image (SLidR: 150; 30 for VoxelNet)."""
+
+    compactness: float = Field(6.0, gt=0)
+    """Weight of distance against colour (SLidR: 6)."""
+
+    sigma_px: float = Field(3.0, ge=0)
+    """Width [pixels] of the Gaussian that smooths the image first (SLidR: 3)."""
+
+
 class LabelRecipe(StageRecipe):
     """Which labeler, with which classes."""
 
@@ -43,6 +56,22 @@ class LabelRecipe(StageRecipe):
 
     simulated: SimulatedRecipe = SimulatedRecipe()
     """Used by the labeler `simulated` alone."""
+
+    superpixels: Literal["none", "slic", "masks"] = "none"
+    """Segments of the images for SLidR, ST-SLidR (`slic`) and Seal (`masks`: the connected parts of the weak-label
+    masks, our reading where instances are not known)."""
+
+    slic: SlicRecipe = SlicRecipe()
+    """Used with `superpixels` slic alone."""
+
+    superpixel_map_size: tuple[int, int] = (224, 416)
+    """(height, width) [pixels] at which superpixel maps are stored, by the nearest pixel."""
+
+    min_segment_px: int = Field(64, ge=1)
+    """With `superpixels` masks: parts smaller than this [pixels of the full image] are no segment."""
+
+    shuffled: bool = False
+    """For a control only: every keyframe gets the masks of another one, half the drives away."""
 
     keyframes_per_shard: int = Field(64, ge=1, le=128)
     """Keyframes in one tar shard: what a killed run repeats at most."""

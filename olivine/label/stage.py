@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from olivine.artifacts import Artifact, Output, Quarantined, begin
-from olivine.drives import CAMERAS, Drives
+from olivine.drives import CAMERAS, Drives, Keyframe
 from olivine.errors import DataError, IntegrityError
-from olivine.label.labelers import LABELERS, Labeler, Labels
+from olivine.label.labelers import Labeler, Labels, make_labeler
 from olivine.label.recipe import LabelRecipe
 from olivine.label.source import source_digest
 from olivine.packs import Entry, array_bytes, build_shard, index_bytes
+from olivine.packs.superpixels import superpixel_members
 from olivine.progress import Progress
 from olivine.quarantine import Quarantine
 
@@ -30,7 +31,7 @@ def run(drives: Artifact, recipe: LabelRecipe) -> Artifact:
     Raises:
         UsageError: no such class list or folder; DataError: a mask that is missing, broken or of unknown classes.
     """
-    labeler = LABELERS[recipe.labeler](recipe)
+    labeler = make_labeler(recipe)
     resolved = recipe.resolved() | {
         "class_list": labeler.classes.model_dump(mode="json"),
         "source": source_digest(recipe),
@@ -49,13 +50,19 @@ def run(drives: Artifact, recipe: LabelRecipe) -> Artifact:
             if note:
                 progress.skip(len(part))
             else:
-                note = _label_shard(out, reader, labeler, part, number, progress)
+                note = _label_shard(out, reader, labeler, part, number, recipe, progress)
             notes.append(note)
-    return _publish(out, drives, labeler, notes, len(tokens))
+    return _publish(out, drives, labeler, recipe, notes, len(tokens))
 
 
 def _label_shard(
-    out: Output, drives: Drives, labeler: Labeler, tokens: list[str], number: int, progress: Progress
+    out: Output,
+    drives: Drives,
+    labeler: Labeler,
+    tokens: list[str],
+    number: int,
+    recipe: LabelRecipe,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Label one shard's keyframes, write it, and keep it as a part. The note holds its index rows and counts."""
     path = f"shards/{number:05d}.tar"
@@ -67,6 +74,7 @@ def _label_shard(
         keyframe = drives.keyframe(token)
         try:
             labels = labeler.label(drives, keyframe)
+            segments = _segments(drives, keyframe, labels, recipe)
         except IntegrityError:
             # The store is damaged, not the frame: published without it, the labels would stay so after the repair.
             raise
@@ -74,7 +82,7 @@ def _label_shard(
             return error
         truth_M = _truth(drives, labeler, token, keyframe.pair_point_M)
         counted = np.bincount(truth_M.astype(np.int64) * _NUM_IDS + labels.pair_label_M, minlength=_NUM_IDS**2)
-        return counted.reshape(_NUM_IDS, _NUM_IDS), _entry(token, labels)
+        return counted.reshape(_NUM_IDS, _NUM_IDS), _entry(token, labels, segments)
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         for token, result in zip(tokens, pool.map(work, tokens), strict=True):
@@ -107,10 +115,21 @@ def _truth(drives: Drives, labeler: Labeler, token: str, pair_point_M: NDArray[n
     return truth_M
 
 
-def _entry(token: str, labels: Labels) -> Entry:
+def _segments(drives: Drives, keyframe: Keyframe, labels: Labels, recipe: LabelRecipe) -> dict[str, bytes]:
+    """Members of the head that hold the superpixels, where the recipe wants some."""
+    if recipe.superpixels == "none":
+        return {}
+    # Imported here: only these recipes need scikit-image.
+    from olivine.label.superpixels import make_superpixels
+
+    return superpixel_members(make_superpixels(drives, keyframe, labels.masks, recipe))
+
+
+def _entry(token: str, labels: Labels, segments: dict[str, bytes]) -> Entry:
     confidence_M = np.where(labels.pair_label_M == 255, 0, 255).astype(np.uint8)
     head = {"pair_label.npy": array_bytes(labels.pair_label_M), "pair_confidence.npy": array_bytes(confidence_M)}
     masks = zip(CAMERAS, labels.masks or (), strict=False)
+    head |= segments
     tail = {f"{camera}.png": _encode_png(mask) for camera, mask in masks}
     return Entry(token, head, tail, {"num_pairs": len(labels.pair_label_M)})
 
@@ -122,7 +141,12 @@ def _encode_png(mask_HW: NDArray[np.uint8]) -> bytes:
 
 
 def _publish(
-    out: Output, drives: Artifact, labeler: Labeler, notes: list[dict[str, Any]], num_keyframes: int
+    out: Output,
+    drives: Artifact,
+    labeler: Labeler,
+    recipe: LabelRecipe,
+    notes: list[dict[str, Any]],
+    num_keyframes: int,
 ) -> Artifact:
     quarantine = Quarantine("label")
     quarantine.frames = [Quarantined.model_validate(item) for note in notes for item in note["quarantined"]]
@@ -135,6 +159,7 @@ def _publish(
     pairs, labelled = int(confusion.sum()), int(confusion[:, :255].sum())
     summary = {
         "kind": labeler.kind,
+        "superpixels": recipe.superpixels,
         "classes": labeler.classes.names,
         "pairs_by_class": confusion[:, : len(labeler.classes.names)].sum(axis=0).tolist(),
         **_accuracy(confusion, labeler),

@@ -15,8 +15,8 @@ from PIL import Image
 from olivine.artifacts import Artifact, Output, begin
 from olivine.drives import Drives
 from olivine.models.image import ImageEncoder, load_image_encoder
+from olivine.models.image.recipe import EncoderRecipe
 from olivine.packs import Entry, array_bytes, build_shard, index_bytes
-from olivine.pretrain.recipe import EncoderRecipe
 from olivine.progress import Progress
 from olivine.training.deepspeed_engine import World, wait_for_all
 
@@ -28,7 +28,7 @@ def encode_images(drives: Artifact, tokens: list[str], recipe: EncoderRecipe, wo
 
     Every process encodes its share of the shards, so that none waits long for another; the first one publishes.
     """
-    encoder = load_image_encoder(recipe.name, device=world.device)
+    encoder = load_image_encoder(recipe, device=world.device)
     shards = [tokens[start : start + _KEYFRAMES_PER_SHARD] for start in range(0, len(tokens), _KEYFRAMES_PER_SHARD)]
     out = _begin(drives, tokens, recipe, encoder)
     if isinstance(out, Output):

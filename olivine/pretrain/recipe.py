@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from olivine.models.image.recipe import EncoderRecipe
 from olivine.models.network_recipe import NetworkRecipe
 from olivine.pretrain.term_recipes import (
     ConsistencyRecipe,
@@ -19,19 +20,6 @@ from olivine.pretrain.term_recipes import (
 )
 from olivine.recipe import StageRecipe
 from olivine.training.optimizer_recipe import OptimizerRecipe
-
-
-class EncoderRecipe(StageRecipe):
-    """The frozen image encoder. Its features are computed once an image and kept."""
-
-    name: Literal["mobilesam", "stand_in"] = "mobilesam"
-    """`mobilesam`: MobileSAM's image encoder, real weights. `stand_in`: hand-made, learns nothing, and is named so."""
-
-    height: int = Field(288, ge=16)
-    """Height [pixels] to which images are resized (antialiased bilinear) before encoding."""
-
-    width: int = Field(512, ge=16)
-    """Width [pixels] likewise."""
 
 
 class PretrainRecipe(StageRecipe):

@@ -82,7 +82,7 @@ def _teacher(drives: Artifact, tokens: list[str], recipe: PretrainRecipe, world:
         features = encode_images(drives, tokens, recipe.encoder, world)
         summary = features.manifest.summary | {"image_features": features.id}
         return _Teacher(Pack(features), lambda batch: batch, summary)
-    encoder = load_image_encoder(recipe.encoder.name, device=world.device)
+    encoder = load_image_encoder(recipe.encoder, device=world.device)
 
     def encode(batch: PretrainBatch) -> PretrainBatch:
         assert batch.images_IHW3 is not None

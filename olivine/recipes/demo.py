@@ -5,8 +5,9 @@ from __future__ import annotations
 from olivine.finetune.recipe import FinetuneRecipe
 from olivine.ingest.recipe import IngestRecipe
 from olivine.label.recipe import LabelRecipe
+from olivine.models.image.recipe import EncoderRecipe
 from olivine.models.network_recipe import NetworkRecipe
-from olivine.pretrain.recipe import EncoderRecipe, PretrainRecipe
+from olivine.pretrain.recipe import PretrainRecipe
 from olivine.pretrain.term_recipes import ConsistencyRecipe
 from olivine.recipes.whole import Recipe
 from olivine.training.optimizer_recipe import OptimizerRecipe

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from olivine.models.image.recipe import EncoderRecipe
 from olivine.pretrain.term_recipes import (
     ConsistencyRecipe,
     MomentumRecipe,
@@ -150,7 +151,7 @@ def _segments(recipe: Recipe, kind: str) -> Recipe:
 
 
 def _improve_inputs(recipe: Recipe) -> Recipe:
-    """Cartesian voxels of 0.1 m with their mean intensity, in pretraining and downstream."""
+    """Cartesian voxels of 0.1 m with their mean intensity, in pretraining and downstream, and a ViT as teacher."""
     assert recipe.pretrain is not None
     changes = {
         "coordinates": "cartesian",
@@ -159,9 +160,10 @@ def _improve_inputs(recipe: Recipe) -> Recipe:
         "intensity_scale": 1 / 255,
     }
     network = recipe.pretrain.network.model_copy(update=changes)
+    teacher = EncoderRecipe(name="vit_small", family="dinov2", height=224, width=420)
     return recipe.model_copy(
         update={
-            "pretrain": recipe.pretrain.model_copy(update={"network": network}),
+            "pretrain": recipe.pretrain.model_copy(update={"network": network, "encoder": teacher}),
             "finetune": recipe.finetune.model_copy(update={"network": network, "voxel_label": "majority"}),
         }
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from olivine.finetune.recipe import FinetuneRecipe
 from olivine.label.recipe import LabelRecipe
+from olivine.models.image.recipe import EncoderRecipe
 from olivine.models.network_recipe import NetworkRecipe
-from olivine.pretrain.recipe import EncoderRecipe, PretrainRecipe
+from olivine.pretrain.recipe import PretrainRecipe
 from olivine.pretrain.term_recipes import ImageAugmentationRecipe
 from olivine.recipes.whole import Recipe
 
@@ -21,7 +22,7 @@ def paper() -> Recipe:
         label=LabelRecipe(classes="seem"),
         pretrain=PretrainRecipe(
             network=_NETWORK,
-            encoder=EncoderRecipe(height=224, width=416),
+            encoder=EncoderRecipe(name="resnet50", family="moco_v2", height=224, width=416),
             augment_images=ImageAugmentationRecipe(enabled=True, antialias=False),
             sampling="batch",
         ),

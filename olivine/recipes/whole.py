@@ -24,7 +24,7 @@ class Recipe(StageRecipe):
     """Name it is called by."""
 
     scale: str
-    """What it is made for: `paper`, `demo` or `tiny_cpu`."""
+    """What it is made for: `paper`, `demo`, `miniature` or `tiny_cpu`."""
 
     ingest: IngestRecipe = IngestRecipe()
     label: LabelRecipe = LabelRecipe()

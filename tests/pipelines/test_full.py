@@ -28,10 +28,10 @@ def result(chain_root: Path, folder: Path) -> Iterator[RunResult]:
         yield run(chain_root, folder)
 
 
-def run(root: Path, folder: Path) -> RunResult:
+def run(root: Path, folder: Path, store: str = "") -> RunResult:
     parameters = {
         "drives": str(root),
-        "store": str(folder / "store"),
+        "store": store or str(folder / "store"),
         "version": VERSION,
         "recipe": "tiny_cpu",
         "seeds": [5],
@@ -51,6 +51,19 @@ def test_every_step_makes_a_sound_artifact(result: RunResult, folder: Path) -> N
             assert verify(artifact) == []
             assert step.made_wall_s > 0
             assert step.peak_rss_mb > 10
+
+
+def test_on_a_real_s3_server_it_makes_the_same(
+    result: RunResult, chain_root: Path, tmp_path: Path, s3_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    on_s3 = run(chain_root, tmp_path, s3_store_url)
+
+    def made(result: RunResult) -> set[tuple[str, str | None, str, str]]:
+        return {(s.stage, s.init, s.manifest.id, s.manifest.data_digest) for s in result.steps if s.manifest}
+
+    assert made(on_s3) == made(result)
+    assert (tmp_path / "out" / "report.html").is_file()
 
 
 def test_the_arms_differ_in_their_start_and_in_nothing_else(result: RunResult) -> None:

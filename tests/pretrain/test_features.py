@@ -11,9 +11,9 @@ from PIL import Image
 
 from olivine.artifacts import Artifact, open_artifact
 from olivine.models.image import load_image_encoder
+from olivine.models.image.recipe import EncoderRecipe
 from olivine.packs import Pack, bytes_array
 from olivine.pretrain import features
-from olivine.pretrain.recipe import EncoderRecipe
 from olivine.training.deepspeed_engine import World
 
 RECIPE = EncoderRecipe(name="stand_in", height=96, width=176)

@@ -17,7 +17,7 @@ class ImageEncoder(Protocol):
 
     @property
     def name(self) -> str:
-        """The name given to `load_image_encoder`, shown wherever the encoder is reported."""
+        """Which network with whose weights, shown wherever the encoder is reported."""
 
     @property
     def digest(self) -> str:
@@ -38,8 +38,9 @@ class ImageEncoder(Protocol):
     def encode(self, images_BHW3: Tensor) -> Tensor:
         """Features of RGB images, uint8 [B, H, W, 3], as float32 [B, channels, H / stride, W / stride].
 
-        Images are taken one at a time: the features of an image are the same bits in every batch (and the same bits
-        in every run with the same number of threads). Nothing is kept for autograd; the result is an ordinary tensor.
+        On a processor images are taken one at a time: the features of an image are the same bits in every batch (and
+        the same bits in every run with the same number of threads). A GPU takes several at once, and its last bits may
+        depend on the batch. Nothing is kept for autograd; the result is an ordinary tensor on the encoder's device.
 
         Raises:
             UsageError: not uint8 [B, H, W, 3], an empty batch, or H or W no multiple of `stride`.

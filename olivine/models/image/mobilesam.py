@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from olivine.errors import ConfigError
-from olivine.models.image.encoder import check_images, config_digest
+from olivine.models.image.families import IMAGENET_MEAN, IMAGENET_STD
+from olivine.models.image.frozen import Facts, FrozenEncoder
 from olivine.models.image.weights import MOBILESAM, read_verified
 
 try:
@@ -24,9 +25,6 @@ except ImportError as missing:
 
 STRIDE = 16
 CHANNELS = 256
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-"""Red, green, blue, on the scale 0 .. 255 (ImageNet's)."""
-PIXEL_STD = (58.395, 57.12, 57.375)
 UNUSED_PREFIXES = ("norm_head.", "head.")
 """TinyViT's classifier: in the file, but MobileSAM's forward pass never reaches it."""
 
@@ -65,45 +63,12 @@ class MobileSamNetwork(nn.Module):
         return features
 
 
-class MobileSamEncoder:
-    """The network, frozen, behind the interface of `ImageEncoder`."""
-
-    name = "mobilesam"
-    stride = STRIDE
-    channels = CHANNELS
-    simulated_note: str | None = None
+class MobileSamEncoder(FrozenEncoder):
+    """The network, frozen, behind the interface of `ImageEncoder`: 256 channels at stride 16."""
 
     def __init__(self, network: MobileSamNetwork, weights_sha256: str, device: torch.device, *, bf16: bool) -> None:
-        self.digest = config_digest(
-            {
-                "name": self.name,
-                "weights": weights_sha256,
-                "mean": PIXEL_MEAN,
-                "std": PIXEL_STD,
-                "stride": STRIDE,
-                "dtype": "bfloat16" if bf16 else "float32",
-            }
-        )
-        self._bf16 = bf16
-        self._device = device
-        self._network = network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
-        self._mean = torch.tensor(PIXEL_MEAN, device=device)
-        self._std = torch.tensor(PIXEL_STD, device=device)
-
-    def encode(self, images_BHW3: Tensor) -> Tensor:
-        """As `ImageEncoder.encode`, 256 channels."""
-        check_images(images_BHW3, STRIDE)
-        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-            # One image at a time is no slower on a processor, and makes the result independent of the batch.
-            maps = [self._encode_one(image_HW3) for image_HW3 in images_BHW3.unbind()]
-        # Stacked outside, for a tensor that autograd accepts as an input.
-        return torch.stack(maps)
-
-    def _encode_one(self, image_HW3: Tensor) -> Tensor:
-        normalised_HW3 = (image_HW3.to(self._device).float() - self._mean) / self._std
-        # A view of [H, W, 3] is channels-last already.
-        features: Tensor = self._network(normalised_HW3.permute(2, 0, 1)[None])
-        return features[0].float()
+        facts = Facts("mobilesam", weights_sha256, STRIDE, CHANNELS, IMAGENET_MEAN, IMAGENET_STD)
+        super().__init__(network, facts, device, bf16=bf16)
 
 
 def load_mobilesam(device: torch.device, *, bf16: bool) -> MobileSamEncoder:
