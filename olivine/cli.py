@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from olivine import __version__
+from olivine.cli_research import recipes, study_app, weights_app
 from olivine.errors import DataError, OlivineError, UsageError
 from olivine.stages import BY_WORD
 
@@ -26,8 +27,9 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="Object storage: prepare it, check what is in it, hand out links.", no_args_is_help=True)
 score_app = typer.Typer(help="Score predictions made by anyone, by the official definition.", no_args_is_help=True)
-study_app = typer.Typer(help="Studies: many recipes, seeds and label fractions, compared.", no_args_is_help=True)
 app.add_typer(study_app, name="study")
+app.add_typer(weights_app, name="weights")
+app.command()(recipes)
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
 
@@ -333,39 +335,6 @@ def store_verify(
     if problems:
         raise IntegrityError("\n".join([f"{len(problems)} problems:", *problems]))
     print(f"{artifact.manifest.kind} {artifact.id}: every byte is as it was published.")
-
-
-@study_app.command()
-def miniature(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="About ten minutes: shows that it runs, claims nothing.")
-    ] = False,
-    full: Annotated[bool, typer.Option("--full", help="All methods at 10 % and 100 % too; hours.")] = False,
-    out: Annotated[
-        Path, typer.Option(help="Folder for drives, store, summary.json, summary.md and report.html.")
-    ] = Path("build/miniature"),
-) -> None:
-    """The paper's tables on synthetic drives: all methods, ablations and controls. Resumable cell by cell."""
-    from olivine.study.command import run_miniature
-
-    if quick and full:
-        raise UsageError("--quick or --full: choose one.")
-    size = "quick" if quick else "full" if full else "core"
-    summary = run_miniature(size, out / "quick" if quick else out)
-    folder = out / "quick" if quick else out
-    print(f"{summary['wall_s'] / 60:.1f} min. Page: {folder / 'report.html'}   Summary: {folder / 'summary.json'}")
-
-
-@app.command()
-def recipes(as_json: JsonOption = False) -> None:
-    """List the recipes, one line each."""
-    from olivine.recipes import RECIPES, describe_recipes, load_recipe
-
-    if as_json:
-        print(json.dumps({name: load_recipe(name).resolved() for name in RECIPES}))
-        return
-    for name, line in describe_recipes().items():
-        print(f"{name:16} {line}")
 
 
 @app.callback(invoke_without_command=True)

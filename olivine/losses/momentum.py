@@ -95,6 +95,7 @@ class KeyQueue(nn.Module):
         if key_BD.shape[1:] != self.keys_QD.shape[1:]:
             raise DataError(f"keys of shape {list(key_BD.shape)} for a queue of width {self.keys_QD.shape[1]}")
         key_BD = _gather(key_BD.detach().to(self.keys_QD.dtype))
+        # No more than there are rows: what is written twice has no definite order on a GPU.
         key_BD = key_BD[key_BD.isfinite().all(dim=1)][-len(self.keys_QD) :]
         rows_B = (self.position + torch.arange(len(key_BD), device=key_BD.device)) % len(self.keys_QD)
         self.keys_QD[rows_B] = key_BD

@@ -37,7 +37,7 @@ def tolerant_info_nce(
     `sum_s w_s l_s / sum_s w_s`, `l_s = -log( exp(<k_s, q_s>/t) / sum_r exp(<k_s, q_r>/t) )`, r over s itself and the
     negatives that s does not drop. Mahmoud et al., "Self-Supervised Image-to-Point Distillation via Semantically
     Tolerant Contrastive Loss", CVPR 2023, with the constants of its public code. The similarity of two segments is the
-    cosine of their encoder features, clipped to [0, 1].
+    cosine of their encoder features; that the reference clips it to [0, 1] makes no difference to what follows.
 
     - Dropped by s: its most similar negatives, `ceil(dropped_share (S - 1)) - 1` of them. The reference takes what
       lies beyond a quantile of s's similarities, among which is that of s to itself: hence the last one, and hence
@@ -54,7 +54,7 @@ def tolerant_info_nce(
             no gradient. A segment whose mean is zero is neither anchor nor candidate.
         temperature: positive; 0.07 in the paper. 0.01 is safe in half precision.
         dropped_share: 0.01 in the reference; 0 for none.
-        similar_from: 0.5 in the reference; what is below counts as noise. Above 1 all weights are 1.
+        similar_from: positive, 0.5 in the reference; what is below counts as noise. Above 1 all weights are 1.
         dropped_form: "zero_logit" as in the reference code, which multiplies the logit of a dropped negative by zero,
             so that it still adds exp(0) = 1 to the sum; "left_out" takes it out of the sum.
 
@@ -62,7 +62,7 @@ def tolerant_info_nce(
         A scalar in float32 (float64 for float64 inputs); exactly 0, with a graph, for no segment.
 
     Raises:
-        UsageError: the temperature is not positive, the share not in [0, 1) or the form unknown.
+        UsageError: the temperature or `similar_from` is not positive, the share not in [0, 1) or the form unknown.
 
     >>> means = torch.eye(2)
     >>> round(tolerant_info_nce(means, means, torch.eye(2), temperature=1.0).item(), 4)
@@ -71,6 +71,8 @@ def tolerant_info_nce(
     require_temperature(temperature)
     if not 0 <= dropped_share < 1:
         raise UsageError(f"dropped_share is {dropped_share}; give a share of the negatives in [0, 1), e.g. 0.01")
+    if not similar_from > 0:
+        raise UsageError(f"similar_from is {similar_from}; give a positive cosine, e.g. 0.5")
     if dropped_form not in DROPPED_LOGITS:
         raise UsageError(f"dropped_form is {dropped_form!r}; choose 'zero_logit' or 'left_out'")
     known_S = encoder_mean_SE.any(dim=1)
@@ -104,9 +106,9 @@ def _compare(encoder_SE: Tensor, dropped_share: float, similar_from: float) -> t
     num_rows = rows_per_chunk(num_segments)
     for start in range(0, num_segments, num_rows):
         rows = slice(start, start + num_rows)
-        similarity_RS = (unit_SE[rows] @ unit_SE.T).clamp_(0, 1)
+        similarity_RS = unit_SE[rows] @ unit_SE.T
         # To itself: never among the nearest. As a vote it is the same for all, and the scaling takes it out.
-        similarity_RS.diagonal(start).fill_(-1)
+        similarity_RS.diagonal(start).fill_(-math.inf)
         nearest_SK[rows] = similarity_RS.topk(num_dropped, dim=1).indices
         votes_S[rows] = torch.where(similarity_RS >= similar_from, similarity_RS, 0).sum(dim=1, dtype=torch.float64)
     return nearest_SK, votes_S

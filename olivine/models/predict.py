@@ -1,4 +1,8 @@
-"""Predict whole keyframes: every point gets the category of its row (paper protocol, no test-time augmentation)."""
+"""Predict whole keyframes: every point gets the category of its row (paper protocol, no test-time augmentation).
+
+A point that the network does not see gets that of the nearest point in x, y, z that it sees, as WaffleIron's reference
+code interpolates.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +16,25 @@ from olivine.models.cloud import collate
 from olivine.models.network import prepare_cloud
 from olivine.models.network_recipe import NetworkRecipe
 from olivine.models.segmenter import Segmenter
+from olivine.points.neighbours import fill_rows
 
 
 def predict_keyframes(
     segmenter: Segmenter, drives: Drives, network: NetworkRecipe, tokens: Iterable[str]
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Token and categories uint8 [N], 1..16, of each keyframe. The segmenter's mode is restored at the end."""
+    """Token and categories uint8 [N], 1..16, of each keyframe. The segmenter's mode is restored at the end.
+
+    Raises DataError for a sweep of which the network sees no point.
+    """
     device = next(segmenter.parameters()).device
     was_training = segmenter.training
     segmenter.eval()
     try:
         for token in tokens:
-            cloud = prepare_cloud(drives.keyframe(token).points_N4, network)
+            points_N4 = drives.keyframe(token).points_N4
+            cloud = prepare_cloud(points_N4, network)
+            row_N = fill_rows(points_N4[:, :3], cloud.row_N)
             category_R = segmenter.predict(collate([cloud]).to(device))
-            yield token, category_R.cpu().numpy()[cloud.row_N]
+            yield token, category_R.cpu().numpy()[row_N]
     finally:
         segmenter.train(was_training)

@@ -58,18 +58,17 @@ def ppkt_strided(base: Recipe) -> Recipe:
 
 def slidr(base: Recipe) -> Recipe:
     """SLidR: contrast of SLIC superpixels."""
-    return _segments(_method(base, "slidr", superpixel=SuperpixelTermRecipe(weight=1.0)), "slic")
+    return _segments(_method(base, "slidr", superpixel=_superpixels(base)), "slic")
 
 
 def st_slidr(base: Recipe) -> Recipe:
     """ST-SLidR: SLidR that tolerates similar superpixels and balances classes, as its code does."""
-    term = SuperpixelTermRecipe(weight=1.0, tolerance="zero_logit")
-    return _segments(_method(base, "st_slidr", superpixel=term), "slic")
+    return _segments(_method(base, "st_slidr", superpixel=_superpixels(base, tolerance="zero_logit")), "slic")
 
 
 def seal(base: Recipe) -> Recipe:
     """Seal (temporal term: our reading): superpixels from the masks of weak labels, in space and over time."""
-    terms = {"superpixel": SuperpixelTermRecipe(weight=1.0), "temporal": TemporalRecipe(weight=1.0)}
+    terms = {"superpixel": _superpixels(base), "temporal": TemporalRecipe(weight=1.0)}
     return _segments(_method(base, "seal", **terms), "masks")
 
 
@@ -134,6 +133,11 @@ METHODS: dict[str, Method] = {
     )
 }
 """By name, in the order of the paper's table."""
+
+
+def _superpixels(base: Recipe, **changes: Any) -> SuperpixelTermRecipe:
+    """Every pixel is pooled at the scale of the paper; small scales have cells of many pixels, and read one in 64."""
+    return SuperpixelTermRecipe(weight=1.0, pixel_stride=1 if base.scale == "paper" else 8, **changes)
 
 
 def _method(base: Recipe, name: str, **terms: Any) -> Recipe:

@@ -15,7 +15,7 @@ from typing import Any
 from olivine.artifacts import find_artifact
 from olivine.progress import Progress
 from olivine.store import Store, open_store
-from olivine.study.miniature import CORE, FULL, QUICK, Size, all_arms, plan_cells
+from olivine.study.miniature import CORE, FULL, QUICK, Size, plan_cells
 from olivine.study.page import write_page
 from olivine.study.results import judge_orders, summarise_arms
 from olivine.study.runner import Place, run_tasks
@@ -37,6 +37,7 @@ DRIVES = {
         num_columns=360,
     ),
     "tiny_cpu": SynthRecipe(
+        num_train_scenes=12,
         num_select_scenes=1,
         train_keyframes_per_scene=2,
         select_keyframes_per_scene=1,
@@ -98,7 +99,7 @@ def summarise(store: Store, cells: list[Cell], ids: dict[Task, str], size_name: 
     tasks = {cell: evaluation(cell, size.scale) for cell in cells}
     metrics = {cell: find_artifact(store, "evaluate", ids[task]) for cell, task in tasks.items()}
     scores = {cell: float(found.manifest.summary["miou"]) for cell, found in metrics.items()}
-    arms = {name: arm for name, arm in all_arms().items() if any(cell.arm == arm for cell in cells)}
+    arms = {cell.arm.name: cell.arm for cell in cells}
     return {
         "size": size_name,
         "claims": size_name != "quick",
@@ -117,7 +118,8 @@ def _facts(store: Store, ids: dict[Task, str], first: Task) -> dict[str, Any]:
     for task, id in ids.items():
         if task.word == "label":
             summary = find_artifact(store, "label", id).manifest.summary
-            labels[" ".join([task.recipe, *task.settings])] = {
+            drives = dict(task.inputs)["drives"]
+            labels[" ".join([task.recipe, *drives.settings, *task.settings])] = {
                 name: summary.get(name) for name in ("kind", "accuracy", "coverage")
             }
         if task.word == "pretrain":

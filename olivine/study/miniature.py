@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from olivine.recipes import METHODS
 from olivine.study.tasks import Arm, Cell, Regime
@@ -62,9 +62,9 @@ TABLE_12 = tuple(
 CONTROLS = (
     Arm("shuffled_labels", "weak labels of other frames", "olivine", ("label.shuffled=true",)),
     Arm("wrong_camera", "pixels of the wrong camera", "olivine", ("ingest.camera_shift=2",)),
-    Arm("equal_steps", "random, with the steps of pretraining added", "random", ("finetune.epochs=670",)),
+    Arm("equal_steps", "random, with the steps of pretraining added", "random"),
 )
-"""What must not show the gain (`equal_steps`: 400 steps of fine-tuning and the 270 of pretraining)."""
+"""What must not show the gain. The length of `equal_steps` is the size's."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,13 @@ class Size:
     num_pretrain_seeds: int
     num_wide_seeds: int
     wide_arms: tuple[str, ...]
+    equal_epochs: int
+    """Epochs of `equal_steps` at 1 %: those of fine-tuning and as many as pretraining has steps, at a step an epoch."""
 
 
-CORE = Size("miniature", 5, 5, 3, ("random", "slidr", "olivine"))
-FULL = Size("miniature", 5, 5, 5, tuple(arm.name for arm in METHOD_ARMS))
-QUICK = Size("tiny_cpu", 2, 2, 1, ("random", "olivine"))
+CORE = Size("miniature", 5, 5, 3, ("random", "slidr", "olivine"), 670)
+FULL = Size("miniature", 5, 5, 5, tuple(arm.name for arm in METHOD_ARMS), 670)
+QUICK = Size("tiny_cpu", 2, 2, 1, ("random", "olivine"), 4)
 _PRETRAIN_SEEDED = ("slidr", "olivine")
 
 
@@ -128,6 +130,8 @@ def plan_cells(size: Size) -> list[Cell]:
     """The cells of a study, those of Table 1 first."""
     cells: dict[Cell, None] = {}
     for arm in all_arms().values():
+        if arm.name == "equal_steps":
+            arm = replace(arm, settings=(f"finetune.epochs={size.equal_epochs}",))
         regimes = [ONE_PERCENT] if arm not in METHOD_ARMS else [LINEAR_PROBE, ONE_PERCENT]
         for regime in regimes:
             cells |= {Cell(arm, regime, 0, seed): None for seed in range(size.num_seeds)}

@@ -99,11 +99,11 @@ def _tables(summary: dict[str, Any]) -> list[tuple[str, list[str], list[list[str
 
 
 def _cell(found: dict[str, Any] | None) -> str:
-    """Mean mIoU and its interval in points, and the paired gain over random."""
+    """Mean mIoU and its interval in points; after a colon, the paired gain over random."""
     if found is None:
         return "-"
     gain = found.get("gain_over_random")
-    return _points(found) + (f"; {_points(gain, signed=True)} over random" if gain else "")
+    return _points(found) + (f": {_points(gain, signed=True)}" if gain else "")
 
 
 def _points(spread: dict[str, Any], signed: bool = False) -> str:

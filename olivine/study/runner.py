@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures as futures
 import multiprocessing
 import os
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from olivine.errors import OlivineError
 from olivine.study.tasks import Task
 
 _LOG = "study.log"
+_PARENT_CHECK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,17 @@ def _prepare(log: str) -> None:
     """In each worker, before anything is imported there: one thread, and a log instead of the terminal."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
+    threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
+
+
+def _follow(parent: int) -> None:
+    """End with the study: a worker holds both ends of its queue, and would wait for a killed parent for ever."""
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_S)
+    os._exit(1)
 
 
 def _execute(

@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from chain import VERSION, Chain, run_chain
 
 from olivine.artifacts import verify

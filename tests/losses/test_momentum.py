@@ -111,7 +111,8 @@ def test_queue_takes_half_precision_without_graph_and_leaves_out_what_is_not_fin
 
 
 def test_enqueue_may_come_before_the_backward_pass(unit_features):
-    queue, queries, keys = KeyQueue(3, 8), unit_features(3), unit_features(3, seed=1).detach()
+    queue, queries = KeyQueue(3, 8), unit_features(3, dtype=torch.float32)
+    keys = unit_features(3, seed=1, dtype=torch.float32).detach()
     queue.enqueue(unit_features(3, seed=2))
     loss = queue_info_nce(queries, keys, queue.filled)
     queue.enqueue(keys)

@@ -41,7 +41,7 @@ def written_out(points, pixels, encoder, temperature=0.07, share=0.01, similar_f
 @pytest.fixture
 def segments(unit_features):
     """Points, pixels and encoder features of 14 segments; most encoder features have similar ones among them."""
-    encoder = unit_features(14, dim=4, seed=2).detach().abs() * torch.linspace(0.1, 9, 14)[:, None]
+    encoder = unit_features(14, dim=3, seed=2).detach() * torch.linspace(0.1, 9, 14)[:, None]
     return unit_features(14), unit_features(14, seed=1), encoder
 
 
@@ -119,6 +119,15 @@ def test_nothing_alike_is_the_plain_contrast(unit_features):
     assert tolerant_info_nce(points, pixels, torch.eye(6)).item() == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize("form", ["zero_logit", "left_out"])
+def test_an_anchor_never_drops_itself(unit_features, form):
+    """Opposite and orthogonal encoder features: nothing else is more alike, and all but one of it is dropped."""
+    encoder = torch.cat([torch.eye(3), -torch.eye(3)])
+    points = unit_features(6)
+    loss = tolerant_info_nce(points, points, encoder, dropped_share=0.99, dropped_form=form)
+    assert 0 <= loss.item() < 0.1
+
+
 def test_segments_without_encoder_features_take_no_part(segments):
     points, pixels, encoder = segments
     kept = torch.arange(14) % 3 > 0
@@ -172,6 +181,7 @@ def test_one_segment_has_nothing_to_contrast_with(unit_features):
         ({"temperature": 0.0}, "temperature"),
         ({"dropped_share": 1.0}, "dropped_share"),
         ({"dropped_share": -0.1}, "dropped_share"),
+        ({"similar_from": 0.0}, "similar_from"),
         ({"dropped_form": "gone"}, "dropped_form"),
     ],
 )

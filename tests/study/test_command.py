@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -88,3 +91,49 @@ def test_the_estimate_counts_every_step():
     minutes = command.estimate_minutes(tasks, command.SIZES["quick"], 2)
     seconds = command.SECONDS_PER_TASK["tiny_cpu"]
     assert minutes == pytest.approx((3 * seconds["pretrain"] + 2 * seconds["finetune"]) / 120)
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from study.test_command import CELLS
+from olivine.study import command
+if __name__ == "__main__":
+    command.plan_cells = lambda size: CELLS[:2]
+    command.run_miniature("quick", Path({out!r}))
+"""
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_killed_study_leaves_no_process_and_goes_on(tmp_path, summary):
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.format(tests=str(Path(__file__).parents[1]), out=str(tmp_path / "out")))
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    run = subprocess.Popen([sys.executable, str(script)], env=environment, stdout=subprocess.DEVNULL)
+    manifests = tmp_path / "out" / "store" / "finetune"
+    deadline = time.monotonic() + 120
+    while not any(manifests.glob("*/manifest.json")) and time.monotonic() < deadline and run.poll() is None:
+        time.sleep(0.05)
+    started = children(run.pid)
+    run.kill()
+    run.wait()
+    assert len(started) >= 2
+    deadline = time.monotonic() + 20
+    while any(map(is_alive, started)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(is_alive, started)), "a worker outlived its study"
+    subprocess.run([sys.executable, str(script)], env=environment, check=True, stdout=subprocess.DEVNULL)
+    again = json.loads((tmp_path / "out" / "summary.json").read_text())
+    random = again["arms"]["random"]["regimes"]["1%"]
+    assert random["values"] == summary["arms"]["random"]["regimes"]["1%"]["values"]

@@ -49,7 +49,7 @@ class _Convolution(torch.autograd.Function):
         work = zip(pair_map.offsets, pair_map.input_blocks, torch.split(blocks, pair_map.sizes), strict=True)
         for offset, rows, target in work:
             torch.mm(features.index_select(0, rows), matrices[offset], out=target)
-        return _sum_bags(products, pair_map.by_output)
+        return sum_bags(products, pair_map.by_output)
 
     @staticmethod
     @once_differentiable
@@ -80,11 +80,12 @@ class _Convolution(torch.autograd.Function):
         for offset, inputs, outputs, target in work:
             features_M = features.index_select(0, inputs) if wants_kernel else None
             multiply(offset, features_M, gradient.index_select(0, outputs), target)
-        features_gradient = _sum_bags(products, pair_map.by_input) if wants_features else None
+        features_gradient = sum_bags(products, pair_map.by_input) if wants_features else None
         return features_gradient, kernel_gradient if wants_kernel else None, None, None
 
 
-def _sum_bags(products: Tensor, bags: Bags) -> Tensor:
+def sum_bags(products: Tensor, bags: Bags) -> Tensor:
+    """What the rows of `products` add up to, a row a bag; without a gradient of its own in use here."""
     total: Tensor = torch.nn.functional.embedding_bag(
         bags.members, products, bags.starts, mode="sum", include_last_offset=True
     )

@@ -80,7 +80,7 @@ def submanifold_map(keys_V: Tensor, stride: int) -> PairMap:
     pairs = found_KV.flatten().nonzero().squeeze(1)
     there, here = rows_KV.flatten().index_select(0, pairs), pairs % len(keys_V)
     sizes = found_KV.sum(dim=1).tolist() * 2
-    by_output = _bags(torch.cat([here, there]), len(keys_V), with_centre=True)
+    by_output = group_rows(torch.cat([here, there]), len(keys_V), with_centre=True)
     return PairMap(
         offsets=FORWARD_OFFSETS + tuple(2 * CENTRE - offset for offset in FORWARD_OFFSETS),
         input_blocks=torch.split(torch.cat([there, here]), sizes),
@@ -103,8 +103,8 @@ def downsample_map(keys_V: Tensor, stride: int) -> tuple[Tensor, PairMap]:
         offsets=tuple(range(8)),
         input_blocks=torch.split(inputs, sizes),
         output_blocks=torch.split(outputs, sizes),
-        by_input=_bags(inputs, len(keys_V), with_centre=False),
-        by_output=_bags(outputs, len(coarse_keys), with_centre=False),
+        by_input=group_rows(inputs, len(keys_V)),
+        by_output=group_rows(outputs, len(coarse_keys)),
     )
 
 
@@ -128,7 +128,8 @@ def _forward_neighbours(keys_V: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     return torch.cat(rows), torch.cat(found)
 
 
-def _bags(rows_M: Tensor, num_rows: int, with_centre: bool) -> Bags:
+def group_rows(rows_M: Tensor, num_rows: int, with_centre: bool = False) -> Bags:
+    """Bags of the products by the row int64 [M] that each adds up to; with a centre, one more a row before them."""
     bounds = torch.arange(num_rows + 1, device=rows_M.device, dtype=torch.int32)
     rows_M = rows_M.int()
     if with_centre:

@@ -1,0 +1,112 @@
+"""Commands of researchers: recipes, studies, and weights from and to other programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from olivine.errors import UsageError
+
+study_app = typer.Typer(help="Studies: many recipes, seeds and label fractions, compared.", no_args_is_help=True)
+weights_app = typer.Typer(help="Network weights from and to other programs.", no_args_is_help=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+StoreOption = Annotated[str, typer.Option(help="Where artifacts are: a directory or s3://bucket/prefix.")]
+LayoutOption = Annotated[str, typer.Option(help="Whose layout: `olivine weights layouts` lists them.")]
+NetworkOption = Annotated[
+    str, typer.Option("--recipe", help="Recipe whose network it is, where the file does not say.")
+]
+SetOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--set", "-s", help="With --recipe: finetune.network.field=value. May be repeated."),
+]
+
+
+@study_app.callback()
+def _study() -> None:
+    """A callback keeps the name of the only study a word of its own."""
+
+
+@study_app.command()
+def miniature(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="About ten minutes: shows that it runs, claims nothing.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="All methods at 10 % and 100 % too; hours.")] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder for drives, store, summary.json, summary.md and report.html.")
+    ] = Path("build/miniature"),
+) -> None:
+    """The paper's tables on synthetic drives: all methods, ablations and controls. Resumable cell by cell."""
+    from olivine.study.command import run_miniature
+
+    if quick and full:
+        raise UsageError("--quick or --full: choose one.")
+    size = "quick" if quick else "full" if full else "core"
+    summary = run_miniature(size, out / "quick" if quick else out)
+    folder = out / "quick" if quick else out
+    print(f"{summary['wall_s'] / 60:.1f} min. Page: {folder / 'report.html'}   Summary: {folder / 'summary.json'}")
+
+
+def recipes(as_json: JsonOption = False) -> None:
+    """List the recipes, one line each."""
+    from olivine.recipes import RECIPES, describe_recipes, load_recipe
+
+    if as_json:
+        print(json.dumps({name: load_recipe(name).resolved() for name in RECIPES}))
+        return
+    for name, line in describe_recipes().items():
+        print(f"{name:16} {line}")
+
+
+@weights_app.command("import")
+def weights_import(
+    source: Annotated[Path, typer.Argument(help="A checkpoint (.pt, .pth, .ckpt, .safetensors) or a folder.")],
+    layout: LayoutOption,
+    licence: Annotated[str, typer.Option(help="Licence of the data it was trained on: nuScenes is non-commercial.")],
+    store: StoreOption = "./store",
+    recipe: NetworkOption = "",
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a backbone in the store from weights of another program. Nothing in the file is run."""
+    from olivine.exchange.command import run_import
+
+    run_import(store, source, layout, licence, recipe, set_, as_json)
+
+
+@weights_app.command("export")
+def weights_export(
+    backbone: Annotated[str, typer.Option(help="Id of the backbone, or its first 6 or more characters.")],
+    layout: LayoutOption,
+    out: Annotated[Path, typer.Option(help="File or folder to write; it may not be there yet.")],
+    store: StoreOption = "./store",
+) -> None:
+    """Write a backbone as another program reads it."""
+    from olivine.exchange.command import run_export
+
+    run_export(store, backbone, layout, out)
+
+
+@weights_app.command("inspect")
+def weights_inspect(
+    source: Annotated[Path, typer.Argument(help="A checkpoint or a folder.")],
+    recipe: NetworkOption = "",
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is in a file of weights, and which layouts it fits."""
+    from olivine.exchange.command import run_inspect
+
+    run_inspect(source, recipe, set_, as_json)
+
+
+@weights_app.command("layouts")
+def weights_layouts() -> None:
+    """List the layouts, one line each."""
+    from olivine.exchange.command import layout_lines
+
+    print("\n".join(layout_lines()))

@@ -1,0 +1,1 @@
+"""Network weights from and to other programs: their checkpoint layouts, read safely and written whole."""
