@@ -8,7 +8,7 @@ $python -m pip --disable-pip-version-check --quiet install uv==0.13.9
 outside=$($python -m pip list --format=freeze | grep -oiE '^(nvidia|cuda)[^=]*' | sed 's/^/--no-emit-package /' | tr '\n' ' ')
 common="--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet"
 common="$common --no-emit-package torch --no-emit-package torchvision --no-emit-package triton --no-emit-package setuptools $outside"
-extras="--extra train --extra synth --extra pipeline --extra official"
+extras="--extra train --extra synth --extra pipeline --extra official --extra superpixels"
 compile() { $python -m uv pip compile "$@" >/dev/null; }
 rm -f requirements/*.txt
 # shellcheck disable=SC2086

@@ -1,4 +1,4 @@
-"""Orders of the axes of a kernel.
+"""How the axes of a tensor lie here and elsewhere.
 
 Our sparse kernels are MinkowskiEngine's: [K, in, out], offset index x + X y + X Y z, so that [K] opens as [Z, Y, X].
 All three libraries correlate, as `torch.nn.functional.conv3d` does: no axis is mirrored.
@@ -42,3 +42,18 @@ SPCONV2 = Axes(
     lambda weight_OZYXI: _join_offsets(weight_OZYXI.permute(1, 2, 3, 4, 0)),
 )
 """spconv 2.x: [out, z, y, x, in] (KRSC in its documents)."""
+
+POINTWISE = Axes(lambda weight_OI: weight_OI[:, :, None], lambda weight_OI1: weight_OI1[:, :, 0])
+"""A linear layer as `Conv1d` over points."""
+
+PIXELWISE = Axes(lambda weight_OI: weight_OI[:, :, None, None], lambda weight_OI11: weight_OI11[:, :, 0, 0])
+"""A linear layer as `Conv2d` over points and their neighbours."""
+
+DEPTHWISE = Axes(lambda scale_C: scale_C[:, None, None], lambda scale_C11: scale_C11[:, 0, 0])
+"""A factor a channel as a depth-wise `Conv1d`."""
+
+HEAD = Axes(lambda kernel_IO: kernel_IO.T[:, :, None], lambda weight_OI1: weight_OI1[:, :, 0].T)
+"""A head's kernel [in, out] as `Conv1d` over points."""
+
+HEAD_BIAS = Axes(lambda bias_1O: bias_1O[0], lambda bias_O: bias_O[None])
+"""A head's bias [1, out] as that of a `Conv1d`."""

@@ -46,8 +46,9 @@ def run_import(
         return artifact
     for line in [*describe_origin(artifact), *artifact.manifest.summary["notes"], _finetune_hint(artifact)]:
         print(line, file=sys.stderr)
-    counts = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in artifact.manifest.counts.items())
-    print(counts, file=sys.stderr)
+    counts = artifact.manifest.counts
+    shown = ", ".join(f"{value} {name.replace('_', ' ')}" for name, value in counts.items() if value)
+    print(shown, file=sys.stderr)
     print(f"backbone {artifact.id}")
     return artifact
 

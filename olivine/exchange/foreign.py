@@ -28,7 +28,10 @@ _LARGEST_CONFIG_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class ForeignWeights:
-    """Tensors by the names in `file`, the file's identity, and what it states of its network, licences and origin."""
+    """Tensors by the names in `file`, the file's identity, and what it states of its network, licences and origin.
+
+    `is_ours`: it was written by `olivine.exchange.exporting`, so it states all of its network.
+    """
 
     file: str
     sha256: str
@@ -37,6 +40,7 @@ class ForeignWeights:
     statement: dict[str, Any]
     licences: tuple[str, ...]
     origin: tuple[str, ...]
+    is_ours: bool
 
 
 def read_weights(source: Path, layout: Layout) -> ForeignWeights:
@@ -101,6 +105,7 @@ def _weights(checkpoint: Checkpoint, tensors: dict[str, Tensor], told: Any) -> F
         statement=read_statement(told, where),
         licences=_read_texts(told, "licences", where),
         origin=_read_texts(told, "origin", where),
+        is_ours="network" in _own(told),
     )
 
 

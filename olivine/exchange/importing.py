@@ -58,6 +58,8 @@ def import_backbone(
         "stated_origin": list(weights.origin),
     }
     notes = differences(resolved, weights.statement, table.reference)
+    if not weights.is_ours:
+        notes += table.notes.get(backbone.name, ())
     licences = tuple(dict.fromkeys([licence.strip(), *weights.licences]))
     tensors = complete_tensors(match, backbone.tensors)
     return _publish(store, resolved, imported, match, tensors, licences, notes)

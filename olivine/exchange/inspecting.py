@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from torch import Tensor
 
@@ -16,13 +16,15 @@ from olivine.exchange.match import match_tensors
 from olivine.exchange.network import describe_backbone, read_statement, resolve_network
 from olivine.models.network_recipe import NetworkRecipe
 
+_DEFAULTS = [NetworkRecipe(kind=kind) for kind in get_args(NetworkRecipe.model_fields["kind"].annotation)]
+
 
 def inspect_weights(source: Path, network: NetworkRecipe | None = None) -> dict[str, Any]:
     """What is in a checkpoint or an exported folder, as plain JSON values.
 
     Keys: `file`, `sha256`, `size_bytes`; `statement`, what it says of its network; `tensors` with name, shape, type;
-    `fits` by layout, compared with the backbone of `network` (None: of the stated one, or the default): `matched` of
-    `wanted` tensors, `left_out` of heads and other modules, `complete` when an import would take it.
+    `fits` by layout, compared with the backbone of `network` (None: of the stated one, or of that default which fits
+    best): `matched` of `wanted` tensors, `left_out` of heads and other modules, `complete` when all is there.
 
     Raises:
         DataError: it cannot be read safely. UsageError: `network` is not what the file states.
@@ -59,13 +61,14 @@ def _by_layout(checkpoint: Checkpoint) -> Iterator[tuple[str, dict[str, Tensor]]
 def _compare(
     found: Mapping[str, dict[str, Tensor]], statement: dict[str, Any], network: NetworkRecipe | None, where: str
 ) -> dict[str, Any]:
-    if network is None and not statement:
-        network = NetworkRecipe()
     fits = {}
     for name, tensors in found.items():
-        backbone = describe_backbone(resolve_network(statement, network, LAYOUTS[name].reference, where))
-        if backbone.name in LAYOUTS[name].rules:
-            match = match_tensors(tensors, backbone.tensors, LAYOUTS[name], backbone.name)
+        table = LAYOUTS[name]
+        networks = [resolve_network(statement, network, table.reference, where)] if statement or network else _DEFAULTS
+        backbones = [describe_backbone(candidate) for candidate in networks if candidate.kind in table.rules]
+        matches = [(backbone, match_tensors(tensors, backbone.tensors, table, backbone.name)) for backbone in backbones]
+        if matches:
+            backbone, match = max(matches, key=lambda pair: len(pair[1].tensors))
             fits[name] = {
                 "backbone": backbone.name,
                 "matched": len(match.tensors),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from olivine.errors import UsageError
-from olivine.exchange.axes import SAME, SPCONV1, SPCONV2, Axes
+from olivine.exchange.axes import DEPTHWISE, HEAD, HEAD_BIAS, PIXELWISE, POINTWISE, SAME, SPCONV1, SPCONV2, Axes
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,9 @@ class Layout:
 
     reference: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By backbone, fields of the network that have but one value in the layout's program, so that no file says them."""
+
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By backbone, what must be known of weights that the layout's own program has made."""
 
     has_config: bool = False
     """Whether a file bears SLidR's `config`, which loaders of that family compare."""
@@ -104,6 +107,28 @@ _POINT_PIXEL_HEAD = Rule(r"heads\.point_pixel\.points\.(kernel|bias)", r"final.\
 _SEMANTIC_HEAD = Rule(r"heads\.semantic\.points\.(kernel|bias)", r"final_class_level.\1")
 
 
+_WAFFLEIRON_RULES = (
+    Rule(r"embedding\.(conv1|final)\.weight", r"embed.\1.weight", POINTWISE),
+    Rule(r"embedding\.(conv2\.[14])\.weight", r"embed.\1.weight", PIXELWISE),
+    Rule(r"embedding\.(.+)", r"embed.\1"),
+    Rule(r"(.+)\.scale", r"waffleiron.\1.scale.weight", DEPTHWISE),
+    Rule(r"(channel_mix\.\d+\.mlp\.\d)\.weight", r"waffleiron.\1.weight", POINTWISE),
+    Rule(r"(.+)", r"waffleiron.\1"),
+)
+# The head towards the teacher, which ScaLR's program wants to find before it replaces it; a method that has none of its
+# own gives that of points and pixels.
+_WAFFLEIRON_HEADS = tuple(
+    Rule(rf"{head}\.{name}", rf"classif.{theirs}", axes)
+    for head in (r"heads\.point_pixel\.points", r"terms\.regression\.head")
+    for name, theirs, axes in (("kernel", "weight", HEAD), ("bias", "bias", HEAD_BIAS))
+)
+_SCALR_NOTE = (
+    "ScaLR's program shifts intensities to mean 0 (nuScenes: 18.742355) before it divides them by their deviation "
+    "(22.04632); here they are multiplied by intensity_scale alone. With its weights the first normalisation is off by "
+    "a constant until fine-tuning has moved it."
+)
+
+
 def _pcdet(name: str, version: str, axes: Axes) -> Layout:
     return Layout(
         name=name,
@@ -122,7 +147,7 @@ LAYOUTS: dict[str, Layout] = {
     for layout in (
         Layout(
             name="slidr",
-            summary="SLidR, PPKT, ST-SLidR (model.pt); DepthContrast and PointContrast are read as well",
+            summary="SLidR, PPKT, ST-SLidR (model.pt); checkpoints of DepthContrast are read as well",
             keys=_SLIDR_KEYS,
             prefixes=_SLIDR_PREFIXES + _DEPTHCONTRAST_PREFIXES,
             heads=_SLIDR_HEADS,
@@ -146,6 +171,18 @@ LAYOUTS: dict[str, Layout] = {
             reference=_SLIDR_REFERENCE,
             has_config=True,
         ),
+        Layout(
+            name="scalr",
+            summary="ScaLR and WaffleIron (model.pth, ckpt_last.pth)",
+            keys=("model_points", "model_point", "net"),
+            prefixes=("", "module."),
+            heads=("classif.",),
+            write_key="model_points",
+            write_prefix="",
+            rules={"waffleiron": _WAFFLEIRON_RULES},
+            head_rules={"waffleiron": _WAFFLEIRON_HEADS},
+            notes={"waffleiron": (_SCALR_NOTE,)},
+        ),
         _pcdet("pcdet", "2.x", SPCONV2),
         _pcdet("pcdet_spconv1", "1.x", SPCONV1),
         Layout(
@@ -156,7 +193,7 @@ LAYOUTS: dict[str, Layout] = {
             heads=(),
             write_key="",
             write_prefix="",
-            rules={"minkunet": _EVERYTHING, "voxelnet": _EVERYTHING},
+            rules={"minkunet": _EVERYTHING, "voxelnet": _EVERYTHING, "waffleiron": _EVERYTHING},
         ),
     )
 }

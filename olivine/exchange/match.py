@@ -113,7 +113,7 @@ def show(names: Iterable[str]) -> str:
     """The first few names, without what a terminal would act on: they may come from anybody's file."""
     given = list(names)
     shown = ", ".join(ascii(name)[1:-1][:120] for name in given[:_MOST_SHOWN])
-    return f"{shown}, ..." if len(given) > _MOST_SHOWN else shown
+    return f"{shown} and {len(given) - _MOST_SHOWN} more" if len(given) > _MOST_SHOWN else shown
 
 
 def _sort_rest(

@@ -1,4 +1,4 @@
-"""From a batch to logits and labels: the whole network, or the head on a frozen backbone (linear probing, paper 4.2)."""
+"""From a batch to logits and labels: the whole network, or the head on a frozen backbone (linear probing)."""
 
 from __future__ import annotations
 

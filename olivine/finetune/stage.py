@@ -11,9 +11,9 @@ from olivine.artifacts import Artifact, Output, begin
 from olivine.drives import Drives
 from olivine.errors import DataError, Interrupted, UsageError
 from olivine.finetune.curve import select_miou
+from olivine.finetune.forward import Forward
 from olivine.finetune.fraction import labelled_keyframes
 from olivine.finetune.recipe import FinetuneRecipe
-from olivine.finetune.forward import Forward
 from olivine.finetune.samples import LabelledSamples
 from olivine.losses.segmentation import segmentation_loss
 from olivine.models.segmenter import Segmenter

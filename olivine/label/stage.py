@@ -17,6 +17,7 @@ from olivine.errors import DataError, IntegrityError
 from olivine.label.labelers import Labeler, Labels, make_labeler
 from olivine.label.recipe import LabelRecipe
 from olivine.label.source import source_digest
+from olivine.label.superpixels import check_superpixels, make_superpixels
 from olivine.packs import Entry, array_bytes, build_shard, index_bytes
 from olivine.packs.superpixels import superpixel_members
 from olivine.progress import Progress
@@ -29,8 +30,10 @@ def run(drives: Artifact, recipe: LabelRecipe) -> Artifact:
     """Label every keyframe of `drives`; return the `weak_labels` artifact, finished earlier or now.
 
     Raises:
-        UsageError: no such class list or folder; DataError: a mask that is missing, broken or of unknown classes.
+        UsageError: no such class list or folder, or superpixels that the labeler cannot give. ConfigError: they need
+            a library that is not installed. DataError: too many masks or images that are missing or broken.
     """
+    check_superpixels(recipe)
     labeler = make_labeler(recipe)
     resolved = recipe.resolved() | {
         "class_list": labeler.classes.model_dump(mode="json"),
@@ -68,13 +71,14 @@ def _label_shard(
     path = f"shards/{number:05d}.tar"
     confusion = np.zeros((_NUM_IDS, _NUM_IDS), np.int64)
     entries = []
+    num_segments: list[int] = []
     quarantine = Quarantine("label")
 
-    def work(token: str) -> tuple[NDArray[np.int64], Entry] | DataError:
+    def work(token: str) -> tuple[NDArray[np.int64], Entry, list[int]] | DataError:
         keyframe = drives.keyframe(token)
         try:
             labels = labeler.label(drives, keyframe)
-            segments = _segments(drives, keyframe, labels, recipe)
+            segments, counts = _segments(drives, keyframe, labels, recipe)
         except IntegrityError:
             # The store is damaged, not the frame: published without it, the labels would stay so after the repair.
             raise
@@ -82,7 +86,7 @@ def _label_shard(
             return error
         truth_M = _truth(drives, labeler, token, keyframe.pair_point_M)
         counted = np.bincount(truth_M.astype(np.int64) * _NUM_IDS + labels.pair_label_M, minlength=_NUM_IDS**2)
-        return counted.reshape(_NUM_IDS, _NUM_IDS), _entry(token, labels, segments)
+        return counted.reshape(_NUM_IDS, _NUM_IDS), _entry(token, labels, segments), counts
 
     with ThreadPoolExecutor(max_workers=2) as pool:
         for token, result in zip(tokens, pool.map(work, tokens), strict=True):
@@ -91,13 +95,14 @@ def _label_shard(
             else:
                 confusion += result[0]
                 entries.append(result[1])
+                num_segments += result[2]
             progress.advance()
     data, rows = build_shard(path, entries)
     out.put(path, data)
     true, given = np.nonzero(confusion)
     counts = [[int(t), int(g), int(confusion[t, g])] for t, g in zip(true, given, strict=True)]
     bad = [item.model_dump() for item in quarantine.frames]
-    note = {"rows": rows, "confusion": counts, "quarantined": bad}
+    note = {"rows": rows, "confusion": counts, "num_segments": num_segments, "quarantined": bad}
     if not bad:
         # A shard with bad frames is tried anew by the next run: they may have been repaired.
         out.save_part(f"shard-{number:05d}", [path], note)
@@ -115,14 +120,14 @@ def _truth(drives: Drives, labeler: Labeler, token: str, pair_point_M: NDArray[n
     return truth_M
 
 
-def _segments(drives: Drives, keyframe: Keyframe, labels: Labels, recipe: LabelRecipe) -> dict[str, bytes]:
-    """Members of the head that hold the superpixels, where the recipe wants some."""
+def _segments(
+    drives: Drives, keyframe: Keyframe, labels: Labels, recipe: LabelRecipe
+) -> tuple[dict[str, bytes], list[int]]:
+    """Members of the head that hold the superpixels, and their number in each image, where the recipe wants some."""
     if recipe.superpixels == "none":
-        return {}
-    # Imported here: only these recipes need scikit-image.
-    from olivine.label.superpixels import make_superpixels
-
-    return superpixel_members(make_superpixels(drives, keyframe, labels.masks, recipe))
+        return {}, []
+    superpixels, counts = make_superpixels(drives, keyframe, labels.masks, recipe)
+    return superpixel_members(superpixels), counts
 
 
 def _entry(token: str, labels: Labels, segments: dict[str, bytes]) -> Entry:
@@ -159,10 +164,10 @@ def _publish(
     pairs, labelled = int(confusion.sum()), int(confusion[:, :255].sum())
     summary = {
         "kind": labeler.kind,
-        "superpixels": recipe.superpixels,
         "classes": labeler.classes.names,
         "pairs_by_class": confusion[:, : len(labeler.classes.names)].sum(axis=0).tolist(),
         **_accuracy(confusion, labeler),
+        **_describe_superpixels(recipe, [count for note in notes for count in note["num_segments"]]),
     }
     counts = {"keyframes": sum(len(note["rows"]) for note in notes), "pairs": pairs, "labelled_pairs": labelled}
     return out.publish(counts, summary, drives.manifest.licences, tuple(quarantine.frames))
@@ -175,3 +180,12 @@ def _accuracy(confusion: NDArray[np.int64], labeler: Labeler) -> dict[str, float
     if labeler.kind == "import" or not labelled:
         return {"accuracy": None, "coverage": None}
     return {"accuracy": float(np.trace(known[:, :255]) / labelled), "coverage": labelled / total}
+
+
+def _describe_superpixels(recipe: LabelRecipe, num_segments: list[int]) -> dict[str, Any]:
+    """What the summary says of superpixels, where there are some: their kind, and how many there are in an image."""
+    if recipe.superpixels == "none":
+        return {}
+    counts = num_segments or [0]
+    segments = {"mean_segments": float(np.mean(counts)), "fewest_segments": min(counts), "most_segments": max(counts)}
+    return {"superpixels": {"kind": recipe.superpixels, **segments}}

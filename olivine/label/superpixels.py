@@ -2,77 +2,124 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from olivine.drives import Drives, Keyframe
+from olivine.drives import CAMERAS, Drives, Keyframe
 from olivine.errors import ConfigError, DataError, UsageError
+from olivine.label.boundaries import SlicSpace, refine_boundaries
 from olivine.label.class_list import IGNORE_ID
 from olivine.label.recipe import LabelRecipe, SlicRecipe
 from olivine.packs.superpixels import NO_SUPERPIXEL, Superpixels
 
 
-def make_superpixels(
-    drives: Drives, keyframe: Keyframe, masks: list[NDArray[np.uint8]] | None, recipe: LabelRecipe
-) -> Superpixels:
-    """The superpixels of a keyframe's six images.
+def check_superpixels(recipe: LabelRecipe) -> None:
+    """Say before the work starts that it cannot be done.
 
     Raises:
-        UsageError: masks are asked for and the labeler makes none. DataError: an image that cannot be decoded.
-        ConfigError: scikit-image is not installed.
+        UsageError: superpixels of masks, and the labeler makes none. ConfigError: scikit-image is not installed.
+    """
+    if recipe.superpixels == "masks" and recipe.labeler == "truth":
+        raise UsageError(
+            "label.superpixels=masks needs masks, and the labeler truth makes none: use label.superpixels=slic."
+        )
+    if recipe.superpixels != "none" and importlib.util.find_spec("skimage") is None:
+        raise ConfigError("superpixels need scikit-image, which is not installed: pip install 'olivine[superpixels]'.")
+
+
+def make_superpixels(
+    drives: Drives, keyframe: Keyframe, masks: list[NDArray[np.uint8]] | None, recipe: LabelRecipe
+) -> tuple[Superpixels, list[int]]:
+    """The superpixels of a keyframe's six images, and how many there are in each.
+
+    Raises:
+        DataError: an image that cannot be decoded, or more superpixels than there are ids.
     """
     if recipe.superpixels == "slic":
-        maps = [slic_superpixels(_decode(jpeg, keyframe.token), recipe.slic) for jpeg in drives.images(keyframe.token)]
-    elif masks is None:
-        raise UsageError(f"label.superpixels=masks needs masks, and the labeler {recipe.labeler} makes none: use slic.")
+        images = zip(CAMERAS, drives.images(keyframe.token), strict=True)
+        maps = [slic_superpixels(_decode(jpeg, camera, drives.image_size), recipe.slic) for camera, jpeg in images]
     else:
+        assert masks is not None
         maps = [mask_superpixels(mask_HW, recipe.min_segment_px) for mask_HW in masks]
     full_IHW = np.stack(maps)
     image, row, column = keyframe.pair_pixel_M3.T
-    return Superpixels(full_IHW[image, row, column], _shrink(full_IHW, recipe.superpixel_map_size))
+    counts = [int(map_HW[map_HW != NO_SUPERPIXEL].max(initial=-1)) + 1 for map_HW in maps]
+    return Superpixels(full_IHW[image, row, column], _shrink(full_IHW, recipe.superpixel_map_size)), counts
 
 
 def slic_superpixels(image_HW3: NDArray[np.uint8], recipe: SlicRecipe) -> NDArray[np.uint16]:
-    """SLIC superpixels uint16 [H, W], ids 0, 1, 2, ... without a gap (Achanta et al., 2012; settings of SLidR)."""
-    try:
-        from skimage.segmentation import slic
-    except ImportError as error:
-        raise ConfigError("SLIC needs scikit-image: pip install 'olivine[superpixels]'.") from error
-    ids_HW: NDArray[Any] = slic(
-        image_HW3,
+    """SLIC superpixels uint16 [H, W], ids 0, 1, 2, ... without a gap (Achanta et al., 2012; settings of SLidR).
+
+    The pixels of a full-size image say the same many times over after the smoothing, so the library clusters the means
+    of small blocks, and the pixels at the boundaries are assigned once more. With blocks of one pixel this is the
+    library's answer alone. The library joins superpixels of less than half the mean size to others.
+    """
+    from skimage.segmentation import slic
+
+    height, width = image_HW3.shape[:2]
+    side_px = math.sqrt(height * width / recipe.num_segments)
+    n = block_side(side_px, recipe)
+    blocks_hw3 = np.asarray(Image.fromarray(image_HW3).reduce(n))
+    ids_hw: NDArray[np.int64] = slic(
+        blocks_hw3,
         n_segments=recipe.num_segments,
         compactness=recipe.compactness,
-        sigma=recipe.sigma_px,
+        # The mean of a block has smoothed some already.
+        sigma=math.sqrt(max(recipe.sigma_px**2 - (n * n - 1) / 12, 0)) / n,
         start_label=0,
         channel_axis=-1,
     )
-    return ids_HW.astype(np.uint16)
+    if n == 1:
+        return _number(ids_hw)
+    space = SlicSpace(int(blocks_hw3.min()), int(blocks_hw3.max()), recipe.compactness, side_px)
+    return _number(refine_boundaries(ids_hw, blocks_hw3, image_HW3, n, space))
 
 
-def mask_superpixels(mask_HW: NDArray[np.uint8], min_segment_px: int) -> NDArray[np.uint16]:
+def block_side(side_px: float, recipe: SlicRecipe) -> int:
+    """Side [pixels] of the blocks to cluster, for superpixels of `side_px`: no wider than the smoothing is anyway.
+
+    A block of n x n pixels smooths as much as a Gaussian of variance (n^2 - 1) / 12.
+    """
+    return max(1, min(int(side_px / recipe.blocks_per_side), int(math.sqrt(12 * recipe.sigma_px**2 + 1))))
+
+
+def mask_superpixels(mask_HW: NDArray[np.uint8], min_segment_px: int, ignore: int = IGNORE_ID) -> NDArray[np.uint16]:
     """Connected parts (4 neighbours) of equal class, uint16 [H, W]; 65 535 for unpainted pixels and for small parts.
 
     The masks of one class are not told apart where they touch: our reading of Seal for labels without instances.
+
+    Raises:
+        DataError: more parts than there are ids.
     """
-    try:
-        from skimage.measure import label
-    except ImportError as error:
-        raise ConfigError("superpixels of masks need scikit-image: pip install 'olivine[superpixels]'.") from error
-    part_HW = label(mask_HW.astype(np.int32) + 1, connectivity=1)
+    from skimage.measure import label
+
+    # 0 is what is unpainted.
+    part_HW = label(mask_HW, background=ignore, connectivity=1)
     area = np.bincount(part_HW.ravel())
-    class_of = np.full(len(area), IGNORE_ID, np.uint8)
-    class_of[part_HW.ravel()] = mask_HW.ravel()
-    kept = np.flatnonzero((area >= min_segment_px) & (class_of != IGNORE_ID) & (np.arange(len(area)) > 0))
+    kept = area >= min_segment_px
+    kept[0] = False
+    return _number(np.where(kept[part_HW], part_HW, -1))
+
+
+def _number(ids_HW: NDArray[Any]) -> NDArray[np.uint16]:
+    """Ids 0, 1, 2, ... in the order of the given ones; 65 535 for those below 0."""
+    area = np.bincount(ids_HW.ravel() + 1)
+    used = np.flatnonzero(area[1:]) + 1
+    if len(used) > NO_SUPERPIXEL:
+        raise DataError(
+            f"{len(used)} superpixels in one image, but only {NO_SUPERPIXEL} ids: ask for fewer "
+            "(label.slic.num_segments) or for larger ones (label.min_segment_px)."
+        )
     number = np.full(len(area), NO_SUPERPIXEL, np.uint16)
-    # Only as many as there are numbers: the largest parts of a mask that is all noise.
-    kept = np.sort(kept[np.argsort(-area[kept], kind="stable")][:NO_SUPERPIXEL])
-    number[kept] = np.arange(len(kept))
-    ids_HW: NDArray[np.uint16] = number[part_HW]
-    return ids_HW
+    number[used] = np.arange(len(used))
+    numbered_HW: NDArray[np.uint16] = number[ids_HW + 1]
+    return numbered_HW
 
 
 def _shrink(maps_IHW: NDArray[np.uint16], size: tuple[int, int]) -> NDArray[np.uint16]:
@@ -81,9 +128,13 @@ def _shrink(maps_IHW: NDArray[np.uint16], size: tuple[int, int]) -> NDArray[np.u
     return maps_IHW[:, rows.astype(np.intp)[:, None], columns.astype(np.intp)]
 
 
-def _decode(jpeg: bytes, token: str) -> NDArray[np.uint8]:
+def _decode(jpeg: bytes, camera: str, image_size: tuple[int, int]) -> NDArray[np.uint8]:
+    """RGB uint8 [H, W, 3]."""
     try:
         with Image.open(io.BytesIO(jpeg)) as image:
+            # Checked before the pixels are decoded: a file may claim any size.
+            if image.size != image_size:
+                raise DataError(f"{camera}: the image is {image.size}, those of these drives are {image_size}.")
             return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"keyframe {token}: an image cannot be decoded ({error}). Ingest the drives again.") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"{camera}: the image cannot be decoded ({error}). Ingest the drives again.") from error

@@ -66,7 +66,7 @@ def collate(clouds: Sequence[Cloud]) -> CloudBatch:
         positions_R2=_join_given([cloud.positions_R2 for cloud in clouds]),
         neighbours_VK=_join_given(
             [
-                None if cloud.neighbours_VK is None else cloud.neighbours_VK + first
+                None if cloud.neighbours_VK is None else cloud.neighbours_VK.astype(np.int64) + first
                 for cloud, first in zip(clouds, first_cell[:-1], strict=True)
             ]
         ),

@@ -74,7 +74,7 @@ class _Stored:
 class _Sample:
     """One augmented keyframe, before collation."""
 
-    points_N4: NDArray[np.float32]
+    raw_N4: NDArray[np.float32]
     cloud: Cloud
     pairs: _Pairs
     maps_ICHW: NDArray[np.float16] | None
@@ -124,7 +124,7 @@ class PretrainSamples:
         if self._recipe.sampling == "precomputed":
             return _join([sample.pairs.weight_M.astype(np.float64) for sample in samples])
         radial = [
-            radial_index(sample.points_N4[:, :3], self._recipe.radial_bin_m)[sample.pairs.point_M] for sample in samples
+            radial_index(sample.raw_N4[:, :3], self._recipe.radial_bin_m)[sample.pairs.point_M] for sample in samples
         ]
         label_M = np.concatenate([sample.pairs.label_M for sample in samples])
         return torch.from_numpy(batch_weights(np.concatenate(radial), label_M, self._recipe))
@@ -190,7 +190,8 @@ class PretrainSamples:
             pairs, images, superpixels = self._augment_images(token, pairs, superpixels, rng)
         view = prepare_cloud(rotate_flip(raw_N4, rng), recipe.network) if recipe.needs_second_view else None
         return _Sample(
-            points_N4=points_N4,
+            # Distances do not change with the augmentation, but for rounding.
+            raw_N4=raw_N4,
             cloud=cloud,
             pairs=pairs,
             maps_ICHW=stored.maps_ICHW,

@@ -23,10 +23,10 @@ def summarise(store: Store, metrics: Sequence[Artifact]) -> dict[str, Any]:
 
     Keys: `arms` by name with `miou`, `miou_by_seed` and `per_category`, shares 0..1, means over seeds, null where a
     category neither occurs nor is predicted; `paired_gain` with the `mean` of the differences pretrained - random of
-    equal seeds and its 95 % Student-t `interval` (n - 1 degrees of freedom; null with one seed, both null with one arm);
-    `seeds`; `labels` with `kind`, `accuracy`, `coverage`; `artifacts` by stage, `arm` and `seed` null for what runs
-    share; `wall_s` and `peak_rss_mb` by stage, from the records of the newest runs. Only the last two differ between
-    two runs over the same data.
+    equal seeds and its 95 % Student-t `interval` (n - 1 degrees of freedom; null with one seed, both null with one
+    arm); `seeds`; `labels` with `kind`, `accuracy`, `coverage`; `artifacts` by stage, `arm` and `seed` null for what
+    runs share; `wall_s` and `peak_rss_mb` by stage, from the records of the newest runs. Only the last two differ
+    between two runs over the same data.
 
     Raises:
         UsageError: the metrics cannot be compared. IntegrityError: an artifact that they were made from is missing.

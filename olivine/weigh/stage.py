@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from olivine.artifacts import Artifact, Output, begin
 from olivine.drives import Drives
 from olivine.packs import Entry, Pack, array_bytes, build_shard, bytes_array, index_bytes
+from olivine.points.density import estimate_density
+from olivine.points.frequency import category_frequency, look_up_frequency, sampling_weights
 from olivine.points.voxelize import radial_index
 from olivine.progress import Progress
-from olivine.points.frequency import category_frequency, look_up_frequency, sampling_weights
-from olivine.points.density import estimate_density
 from olivine.weigh.recipe import WeighRecipe
 
 _IGNORE_ID = 255

@@ -11,13 +11,18 @@ from torch import Tensor
 from olivine.artifacts import Artifact, Output, begin
 from olivine.models.minkunet import Head
 from olivine.models.network import build_backbone
-from olivine.models.network_recipe import NetworkRecipe
+from olivine.models.network_recipe import NetworkRecipe, WaffleIronRecipe
 from olivine.store import Store, open_store
 from olivine.training.tensors import tensors_bytes
 
 NETWORKS = {
     "minkunet": NetworkRecipe(
         voxel_feature="first", intensity_scale=1.0, widths=(4, 4, 4, 8, 8, 8, 8, 6, 6), blocks=(1,) * 8
+    ),
+    # The released one, which SLidR's layout alone can say; it is small.
+    "voxelnet": NetworkRecipe(kind="voxelnet", intensity_scale=1.0),
+    "waffleiron": NetworkRecipe(
+        kind="waffleiron", waffleiron=WaffleIronRecipe(width=6, depth=4, field_of_view=((-6, -6, -5), (6, 6, 5)))
     ),
 }
 LICENCE = "CC BY-NC-SA 4.0 (nuScenes)"

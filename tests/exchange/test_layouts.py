@@ -151,5 +151,5 @@ def test_unknown_layouts_and_backbones():
 
 def test_names_are_shown_without_what_a_terminal_acts_on():
     assert show(["a\x1b[31m\n", "é"]) == r"a\x1b[31m\n, \xe9"
-    assert show(str(number) for number in range(9)) == "0, 1, 2, 3, 4, ..."
+    assert show(str(number) for number in range(9)) == "0, 1, 2, 3, 4 and 4 more"
     assert len(show(["x" * 10_000])) == 120

@@ -76,7 +76,9 @@ def test_another_sparse_library_is_no_other_network():
 def test_what_belongs_to_other_backbones_is_not_compared():
     other = NetworkRecipe(voxelnet=VoxelNetRecipe(radius_m=20.0))
     assert resolve_network(NetworkRecipe().resolved(), other, {}, "f") is other
-    with pytest.raises(UsageError, match=r"another network: kind minkunet instead of voxelnet, voxelnet {'radius_m': 5"):
+    with pytest.raises(
+        UsageError, match=r"another network: kind minkunet instead of voxelnet, voxelnet {'radius_m': 5"
+    ):
         resolve_network(NetworkRecipe().resolved(), other.model_copy(update={"kind": "voxelnet"}), {}, "f")
 
 

@@ -134,3 +134,14 @@ def test_examples_in_docstrings_run():
     failed, tried = doctest.testmod(density)
     assert tried > 0
     assert failed == 0
+
+
+def test_equals_scikit_learn():
+    from sklearn.neighbors import KernelDensity
+
+    radial_M = np.random.default_rng(3).gamma(2.0, 60.0, 4000).astype(np.int64)
+    bandwidth = silverman_bandwidth(radial_M)
+    kernel = KernelDensity(kernel="gaussian", bandwidth=bandwidth, rtol=1e-10).fit(radial_M[:, None])
+    unique, inverse = np.unique(radial_M, return_inverse=True)
+    expected_M = np.exp(kernel.score_samples(unique[:, None].astype(float)))[inverse]
+    np.testing.assert_allclose(estimate_density(radial_M), expected_M, rtol=1e-6)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olivine.pretrain.distiller import draw_pairs
+from olivine.pretrain.heads import draw_pairs
 from olivine.weigh.recipe import WeighRecipe
 from olivine.weigh.stage import _Pairs, _weigh_pool
 

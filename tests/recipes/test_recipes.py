@@ -152,7 +152,7 @@ def test_the_last_override_wins():
     [
         ("finetune.sed=3", r"'finetune.sed=3' sets nothing: write stage.field=value. Known here: network, every_nth"),
         ("finetuna.seed=3", "sets nothing.*Known here: name, scale, ingest, label, weigh"),
-        ("pretrain.network.size=3", "Known here: coordinates, voxel_size"),
+        ("pretrain.network.size=3", "Known here: kind, coordinates, voxel_size"),
         ("pretrain.seed.x=3", "sets nothing"),
         ("name=other", "sets nothing"),
         ("seed", "sets nothing"),

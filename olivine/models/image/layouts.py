@@ -109,6 +109,6 @@ def _compare(found: dict[str, Tensor], expected: dict[str, Tensor]) -> list[str]
     problems += [f"{name} is not part of it" for name in found if name not in expected]
     for name in expected.keys() & found.keys():
         tensor, shape = found[name], expected[name].shape
-        if tensor.shape != shape :
+        if tensor.shape != shape or not tensor.is_floating_point():
             problems.append(f"{name} is {tensor.dtype} {list(tensor.shape)}, expected floats {list(shape)}")
     return problems
