@@ -41,11 +41,11 @@ class LabelledSamples:
         clouds, labels = [], []
         for token in tokens:
             points_N4, label_N = self._source(token)
+            rng = None
             if epoch is not None:
-                points_N4 = rotate_flip(
-                    points_N4, np.random.default_rng((self._recipe.seed, epoch, int(token[:8], 16)))
-                )
-            clouds.append(prepare_cloud(points_N4, self._recipe.network))
+                rng = np.random.default_rng((self._recipe.seed, epoch, int(token[:8], 16)))
+                points_N4 = rotate_flip(points_N4, rng)
+            clouds.append(prepare_cloud(points_N4, self._recipe.network, rng))
             labels.append(self._row_labels(label_N, clouds[-1]))
         return LabelledBatch(collate(clouds), torch.from_numpy(np.concatenate(labels).astype(np.int64)))
 

@@ -183,12 +183,12 @@ class PretrainSamples:
         if keep_N is not None:
             keep_M, point_M = remap_pairs(pairs.point_M, keep_N)
             points_N4, raw_N4, pairs = points_N4[keep_N], raw_N4[keep_N], replace(pairs.keep(keep_M), point_M=point_M)
-        cloud = prepare_cloud(points_N4, recipe.network)
+        cloud = prepare_cloud(points_N4, recipe.network, rng)
         pairs = pairs.keep(cloud.row_N[pairs.point_M] >= 0)
         images, superpixels = None, stored.superpixels_IHW
         if recipe.augment_images.enabled:
             pairs, images, superpixels = self._augment_images(token, pairs, superpixels, rng)
-        view = prepare_cloud(rotate_flip(raw_N4, rng), recipe.network) if recipe.needs_second_view else None
+        view = prepare_cloud(rotate_flip(raw_N4, rng), recipe.network, rng) if recipe.needs_second_view else None
         return _Sample(
             # Distances do not change with the augmentation, but for rounding.
             raw_N4=raw_N4,
@@ -235,7 +235,10 @@ class PretrainSamples:
             code_M = np.where(pairs.segment_M < 0, -1, pairs.segment_M * 6 + pairs.pixel_M3[:, 0])
             segment_N = point_segments(pairs.point_M, code_M, len(raw_N4))
             segment_P = carry_segments(raw_N4[:, :3], segment_N, there_P3, self._recipe.temporal.cell_m)
-        return {"later": prepare_cloud(rotate_flip(later_P4, rng), self._recipe.network), "later_segment_P": segment_P}
+        return {
+            "later": prepare_cloud(rotate_flip(later_P4, rng), self._recipe.network, rng),
+            "later_segment_P": segment_P,
+        }
 
 
 def later_keyframes(drives: Drives, ahead: int) -> dict[str, str]:

@@ -56,8 +56,9 @@ class SuperpixelTermRecipe(StageRecipe):
     tolerated_share: float = Field(0.01, ge=0, lt=1)
     """Share of an anchor's negatives that is tolerated, the most similar first (ST-SLidR: 1 %)."""
 
-    similar_from: float = Field(0.5, ge=0, le=1)
-    """Cosine of the teacher's features from which two superpixels count as of one class (ST-SLidR: 0.5)."""
+    similar_from: float = Field(0.5, gt=0)
+    """Cosine of the teacher's features from which two superpixels count as of one class (ST-SLidR: 0.5); above 1 for
+    anchors of equal weight."""
 
 
 class TemporalRecipe(StageRecipe):

@@ -86,3 +86,27 @@ def test_images_that_are_augmented_are_encoded_at_every_step(chain):
 def test_hidden_pairs_are_counted(chain):
     made = run_method(chain, "olivine_plus")
     assert made.manifest.counts["hidden_pairs"] > 0
+
+
+NETWORKS = {
+    "voxelnet": {"kind": "voxelnet", "voxelnet": {"voxel_size": [0.8, 0.8, 0.32], "widths": [4, 4, 4, 4, 8]}},
+    "waffleiron": {
+        "kind": "waffleiron",
+        "waffleiron": {"width": 8, "depth": 3, "cell_m": 2.0, "neighbours": 4, "voxel_m": 0.5, "max_points": 2000},
+    },
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_other_backbones_are_pretrained_and_transferred(chain, kind):
+    network = json.dumps(NETWORKS[kind])
+    backbone = run_method(chain, "olivine", f"pretrain.network={network}")
+    assert backbone.manifest.recipe["network"]["kind"] == kind
+    inputs = {"drives": chain.made["ingest"].id, "backbone": backbone.id}
+    settings = [f"finetune.network={network}", "finetune.curve_points=1"]
+    segmenter = quietly("finetune", StepCall(chain.store.url, "tiny_cpu", settings, inputs))
+    inputs = {"drives": chain.made["ingest"].id, "segmenter": segmenter.id}
+    metrics = quietly("evaluate", StepCall(chain.store.url, "tiny_cpu", [], inputs))
+    assert 0 < metrics.manifest.summary["miou"] < 1
+    with pytest.raises(UsageError, match="was trained with another network: kind"):
+        quietly("finetune", StepCall(chain.store.url, "tiny_cpu", [], {**inputs, "backbone": backbone.id}))
