@@ -49,7 +49,8 @@ def make_superpixels(
         maps = [mask_superpixels(mask_HW, recipe.min_segment_px) for mask_HW in masks]
     full_IHW = np.stack(maps)
     image, row, column = keyframe.pair_pixel_M3.T
-    counts = [int(map_HW[map_HW != NO_SUPERPIXEL].max(initial=-1)) + 1 for map_HW in maps]
+    # Ids have no gap, so their number is one more than the greatest.
+    counts = [int(np.where(map_HW == NO_SUPERPIXEL, -1, map_HW.astype(np.int64)).max()) + 1 for map_HW in maps]
     return Superpixels(full_IHW[image, row, column], _shrink(full_IHW, recipe.superpixel_map_size)), counts
 
 

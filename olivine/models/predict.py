@@ -33,7 +33,7 @@ def predict_keyframes(
         for token in tokens:
             points_N4 = drives.keyframe(token).points_N4
             cloud = prepare_cloud(points_N4, network)
-            row_N = fill_rows(points_N4[:, :3], cloud.row_N)
+            row_N = fill_rows(points_N4[:, :3], cloud.row_N, f"keyframe {token}")
             category_R = segmenter.predict(collate([cloud]).to(device))
             yield token, category_R.cpu().numpy()[row_N]
     finally:

@@ -164,20 +164,20 @@ class WaffleIron(Backbone):
         if clouds.neighbours_VK is None:
             raise UsageError("these clouds have no neighbours: prepare them with a recipe of kind waffleiron.")
         num_sweeps = int(clouds.batch_R.max()) + 1
-        kept_DMB = self._draw(num_sweeps)
+        factors_DMB = self._draw(num_sweeps).to(clouds.features_VF)
         token_RD: Tensor = self.embedding(clouds.features_VF, clouds.neighbours_VK)
         projections = project(clouds.coordinates_V4, self._recipe.cells, num_sweeps)
         for depth, (spatial, channel) in enumerate(zip(self.spatial_mix, self.channel_mix, strict=True)):
-            factors = [None, None] if kept_DMB is None else kept_DMB[depth].to(token_RD)[:, clouds.batch_R, None]
-            token_RD = _add(token_RD, spatial(token_RD, projections[depth % len(PLANES)]), factors[0])
-            token_RD = _add(token_RD, channel(token_RD), factors[1])
+            spatial_R1, channel_R1 = factors_DMB[depth].index_select(1, clouds.batch_R)[:, :, None]
+            token_RD = torch.addcmul(token_RD, spatial(token_RD, projections[depth % len(PLANES)]), spatial_R1)
+            token_RD = torch.addcmul(token_RD, channel(token_RD), channel_R1)
         return token_RD
 
-    def _draw(self, num_sweeps: int) -> Tensor | None:
-        """Factors of the two mixings of each layer and sweep, float64 [depth, 2, B]; None when nothing is skipped."""
+    def _draw(self, num_sweeps: int) -> Tensor:
+        """Factors of the two mixings of each layer and sweep, [depth, 2, B]: ones unless in training."""
         probability = self._recipe.drop_path
-        if not self.training or not probability:
-            return None
+        if not self.training:
+            return torch.ones(self._recipe.depth, 2, num_sweeps)
         rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
         num_batches = self.embedding.norm.num_batches_tracked
         assert num_batches is not None
@@ -197,10 +197,6 @@ def project(coordinates_V4: Tensor, cells: tuple[int, int, int], num_sweeps: int
         )
         for first, second in PLANES
     ]
-
-
-def _add(token_RD: Tensor, update_RD: Tensor, factor_R1: Tensor | None) -> Tensor:
-    return token_RD + update_RD if factor_R1 is None else torch.addcmul(token_RD, update_RD, factor_R1)
 
 
 def _norm(recipe: WaffleIronRecipe, momentum: float) -> nn.Module:

@@ -30,16 +30,16 @@ def nearest_neighbours(points_N3: NDArray[Any], num_neighbours: int) -> NDArray[
     return found_NK
 
 
-def fill_rows(points_N3: NDArray[Any], row_N: NDArray[np.int64]) -> NDArray[np.int64]:
+def fill_rows(points_N3: NDArray[Any], row_N: NDArray[np.int64], where: str) -> NDArray[np.int64]:
     """Rows int64 [N] in which every point that has none (-1) takes that of the nearest point that has one.
 
-    Raises DataError when no point has a row.
+    Raises DataError, naming `where`, when no point has a row.
     """
     seen_N = row_N >= 0
     if seen_N.all():
         return row_N
     if not seen_N.any():
-        raise DataError(f"none of the {len(row_N)} points of the sweep lies in the network's range: widen it.")
+        raise DataError(f"{where}: none of {len(row_N)} points lies in the network's range; widen it.")
     seen_M, unseen_U = np.flatnonzero(seen_N), np.flatnonzero(~seen_N)
     _, nearest_U = cKDTree(points_N3[seen_M]).query(points_N3[unseen_U])
     filled_N = row_N.copy()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import conv3d
 
-from olivine.exchange.axes import SAME, SPCONV1, SPCONV2
+from olivine.exchange.axes import DEPTHWISE, HEAD, HEAD_BIAS, PIXELWISE, POINTWISE, SAME, SPCONV1, SPCONV2
 from olivine.models.sparse import get_backend
 
 CHANNELS = st.integers(1, 5)
@@ -22,6 +22,22 @@ def test_there_and_back_is_the_same_to_the_bit(axes, offsets, in_channels, out_c
     generator = torch.Generator().manual_seed(seed)
     kernel = torch.randn(offsets, in_channels, out_channels, generator=generator)
     assert torch.equal(axes.to_ours(axes.to_theirs(kernel).contiguous()), kernel)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "theirs"),
+    [
+        (POINTWISE, (2, 3), (2, 3, 1)),
+        (PIXELWISE, (2, 3), (2, 3, 1, 1)),
+        (DEPTHWISE, (4,), (4, 1, 1)),
+        (HEAD, (2, 3), (3, 2, 1)),
+        (HEAD_BIAS, (1, 3), (3,)),
+    ],
+)
+def test_layers_that_are_convolutions_elsewhere(axes, shape, theirs):
+    tensor = torch.arange(float(np.prod(shape))).reshape(shape)
+    assert axes.to_theirs(tensor).shape == theirs
+    assert torch.equal(axes.to_ours(axes.to_theirs(tensor)), tensor)
 
 
 def test_every_number_has_its_place():

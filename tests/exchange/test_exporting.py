@@ -14,7 +14,7 @@ from olivine.errors import DataError, IntegrityError, UsageError
 from olivine.exchange.exporting import export_backbone
 from olivine.exchange.importing import import_backbone
 from olivine.exchange.layouts import LAYOUTS
-from olivine.exchange.provenance import recipe_name
+from olivine.exchange.provenance import describe_origin, recipe_name
 from olivine.recipes import load_recipe
 
 ROWS = [(layout.name, backbone) for layout in LAYOUTS.values() for backbone in layout.rules]
@@ -39,7 +39,11 @@ def test_there_and_back_is_the_same_to_the_bit(store, make, tmp_path, layout, ba
     assert found.read("backbone.safetensors") == made.read("backbone.safetensors")
     assert found.manifest.recipe["network"] == made.manifest.recipe["network"]
     assert found.manifest.licences == ("Licence of the importer", LICENCE)
-    assert "SIMULATED" in found.manifest.summary["imported"]["stated_origin"][1]
+    assert found.manifest.summary["notes"] == []
+    origin = describe_origin(found)
+    assert origin[0].endswith("trained elsewhere. Its file says:")
+    assert origin[1:] == describe_origin(made)
+    assert any(line.startswith("SIMULATED weak labels") for line in origin)
 
 
 def test_the_same_backbone_gives_the_same_bytes(make, tmp_path):

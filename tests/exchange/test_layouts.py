@@ -81,6 +81,15 @@ def test_no_tensor_fits():
     assert message.endswith("Do this.")
 
 
+def test_names_without_one_right_shape_are_listed_with_their_shapes(minkunet):
+    found = {name: tensor[None] for name, tensor in minkunet.items()}
+    _, message = fail(found)
+    assert (
+        f"fits in part, 0 of {len(found)} tensors: {len(found)} of another shape or type: conv0p1s1.kernel" in message
+    )
+    assert "([1, 27, 1, 4] instead of [27, 1, 4])" in message
+
+
 def test_tensors_that_fit_in_part_are_listed(minkunet):
     found = dict(minkunet)
     del found["block3.0.conv1.kernel"]

@@ -120,6 +120,14 @@ def test_inspection_finds_the_backbone_by_itself(tmp_path):
     }
 
 
+def test_inspection_chooses_the_backbone_that_fits_best(tmp_path, minkunet):
+    state = checkpoint()["model_state"]
+    voxelnet = {name.removeprefix("backbone_3d."): state[name] for name in state if name.startswith("backbone_3d.")}
+    for tensors, name in ((voxelnet, "voxelnet"), (minkunet, "minkunet")):
+        torch.save(tensors, tmp_path / name)
+        assert inspect_weights(tmp_path / name)["fits"]["slidr"]["backbone"] == name
+
+
 def cloud(seed, channels=4):
     """Voxels (x, y, z) of a small grid and their features."""
     generator = np.random.default_rng(seed)

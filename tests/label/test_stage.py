@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 
 import numpy as np
 import pytest
 from chain import damage
+from PIL import Image
 
 from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import DataError, IntegrityError
-from olivine.label import labelers, stage
+from olivine.label import labelers, stage, superpixels
 from olivine.label.class_list import load_class_list
-from olivine.label.recipe import LabelRecipe
+from olivine.label.recipe import LabelRecipe, SlicRecipe
 from olivine.packs import Pack, bytes_array
 from olivine.store import open_store
 
@@ -119,6 +121,59 @@ def test_a_killed_run_goes_on_after_its_last_shard(drives, chain, monkeypatch):
     resumed = stage.run(drives, RECIPE)
     assert resumed.manifest.data_digest == chain.made["label"].manifest.data_digest
     assert sorted(labelled[6:]) == sorted(chain.drives.tokens()[4:])
+
+
+def test_a_killed_run_goes_on_with_its_superpixels(drives, monkeypatch):
+    recipe = RECIPE.model_copy(update={"superpixels": "slic", "slic": SlicRecipe(num_segments=12)})
+    whole = stage.run(copy_of(drives, drives.store.url.removeprefix("file://") + "-whole"), recipe)
+    segmented = []
+    segment = superpixels.slic_superpixels
+
+    def killed_in_the_second_shard(image_HW3, slic_recipe):
+        segmented.append(1)
+        if len(segmented) == 6 * 5 + 2:
+            raise KeyboardInterrupt
+        return segment(image_HW3, slic_recipe)
+
+    monkeypatch.setattr(superpixels, "slic_superpixels", killed_in_the_second_shard)
+    with pytest.raises(KeyboardInterrupt):
+        stage.run(drives, recipe)
+    segmented[:] = [1] * 1000
+    resumed = stage.run(drives, recipe)
+    assert len(segmented) == 1000 + 6 * (11 - 4)
+    assert resumed.manifest.data_digest == whole.manifest.data_digest
+    assert resumed.manifest.summary == whole.manifest.summary
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda jpeg: jpeg[: len(jpeg) // 2], "CAM_BACK_RIGHT: the image cannot be decoded"),
+        (lambda jpeg: b"", "CAM_BACK_RIGHT: the image cannot be decoded"),
+        (lambda jpeg: small_jpeg(), r"CAM_BACK_RIGHT: the image is \(8, 8\), those of these drives are \(192, 108\)"),
+    ],
+)
+def test_an_image_that_cannot_be_decoded_is_a_bad_frame(drives, monkeypatch, spoil, reason):
+    bad, images = Drives(drives).tokens()[3], Drives.images
+
+    def spoilt(self, token):
+        jpegs = images(self, token)
+        return [spoil(jpeg) if (token, place) == (bad, 2) else jpeg for place, jpeg in enumerate(jpegs)]
+
+    monkeypatch.setattr(Drives, "images", spoilt)
+    recipe = RECIPE.model_copy(update={"superpixels": "slic", "slic": SlicRecipe(num_segments=12)})
+    with pytest.raises(DataError, match=rf"label: 1 of 11 keyframes are bad.*\n  {bad}: {reason}"):
+        stage.run(drives, recipe)
+    monkeypatch.setattr("olivine.quarantine.MAX_BAD_SHARE", 0.1)
+    labels = stage.run(drives, recipe)
+    assert [item.frame for item in labels.manifest.quarantined] == [bad]
+    assert labels.manifest.counts["keyframes"] == 10
+
+
+def small_jpeg():
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "jpeg")
+    return buffer.getvalue()
 
 
 def masks_for(chain, folder, without=()):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.segmentation import slic
 
-from olivine.errors import ConfigError, UsageError
+from olivine.errors import ConfigError, DataError, UsageError
 from olivine.label.recipe import LabelRecipe, SlicRecipe
 from olivine.label.superpixels import block_side, check_superpixels, mask_superpixels, slic_superpixels
 from olivine.packs import Pack
@@ -41,6 +41,36 @@ def test_every_pixel_has_an_id_and_ids_have_no_gap(blocks_per_side):
     assert np.array_equal(
         ids_HW, slic_superpixels(picture(), SlicRecipe(num_segments=30, blocks_per_side=blocks_per_side))
     )
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 2**31),
+    size=st.tuples(st.integers(1, 50), st.integers(1, 50)),
+    num_segments=st.integers(2, 60),
+    blocks_per_side=st.integers(1, 6),
+)
+def test_any_image_is_covered(seed, size, num_segments, blocks_per_side):
+    """Also images that are no whole number of blocks, or have fewer pixels than superpixels were asked for."""
+    image = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    ids_HW = slic_superpixels(image, SlicRecipe(num_segments=num_segments, blocks_per_side=blocks_per_side))
+    assert ids_HW.shape == size
+    assert np.array_equal(np.unique(ids_HW), np.arange(ids_HW.max() + 1))
+
+
+def test_the_settings_reach_the_library(monkeypatch):
+    """On blocks of 4 x 4, which smooth as a Gaussian of variance 15/12 does."""
+    given = {}
+
+    def library(blocks, **settings):
+        given.update(settings, shape=blocks.shape)
+        return np.arange(blocks.shape[0] * blocks.shape[1]).reshape(blocks.shape[:2]) // 1000
+
+    monkeypatch.setattr("skimage.segmentation.slic", library)
+    slic_superpixels(np.zeros((900, 1600, 3), np.uint8), SlicRecipe())
+    assert given.pop("sigma") == pytest.approx((9 - 15 / 12) ** 0.5 / 4)
+    assert given.pop("shape") == (225, 400, 3)
+    assert given == {"n_segments": 150, "compactness": 6.0, "start_label": 0, "channel_axis": -1}
 
 
 def test_blocks_keep_the_edges_of_the_picture():
@@ -97,6 +127,15 @@ def flood(mask_HW, min_px):
     return regions
 
 
+def test_more_parts_than_ids_are_refused():
+    mask_HW = np.indices((300, 300)).sum(axis=0).astype(np.uint8) % 2
+    with pytest.raises(
+        DataError, match=r"90000 superpixels in one image.*or for larger ones \(label\.min_segment_px\)"
+    ):
+        mask_superpixels(mask_HW, 1)
+    assert (mask_superpixels(mask_HW, 2) == NO_SUPERPIXEL).all()
+
+
 def test_ids_above_eight_bits_survive():
     """Masks of more than 255 parts overflow where ids are cast to 8 bit."""
     mask_HW = np.indices((40, 40)).sum(axis=0).astype(np.uint8) % 2
@@ -129,15 +168,24 @@ def test_pairs_have_the_id_under_their_pixel(own_chain, segmented, kind):
             with Image.open(io.BytesIO(jpeg)) as opened:
                 rgb = np.asarray(opened.convert("RGB"))
             assert np.array_equal(superpixels.maps_IHW[2], slic_superpixels(rgb, SlicRecipe(num_segments=20)))
-    assert made.manifest.summary["superpixels"]["kind"] == kind
-    assert made.manifest.summary["superpixels"]["mean_segments"] > 2
+    maps = [read_superpixels(Pack(made).head(token)).maps_IHW for token in own_chain.drives.tokens()]
+    # Stored at full size, so that no superpixel is missing in a map.
+    counts = [len(set(np.unique(map_HW)) - {NO_SUPERPIXEL}) for map_HW in np.concatenate(maps)]
+    assert made.manifest.summary["superpixels"] == {
+        "kind": kind,
+        "mean_segments": np.mean(counts),
+        "fewest_segments": min(counts),
+        "most_segments": max(counts),
+    }
 
 
 def test_the_labels_are_those_without_superpixels(own_chain, segmented):
     plain, made = Pack(own_chain.made["label"]), Pack(segmented("slic"))
     token = own_chain.drives.tokens()[0]
     assert made.head(token)["pair_label.npy"] == plain.head(token)["pair_label.npy"]
-    assert not any("superpixel" in name for name in plain.head(token))
+    assert plain.head(token).keys() == {"pair_label.npy", "pair_confidence.npy"}
+    assert "superpixels" not in own_chain.made["label"].manifest.summary
+    assert not any(name.startswith("CAM") for name in made.head(token)), "a head holds no full-size mask"
 
 
 def test_masks_that_no_labeler_makes_are_refused(own_chain):

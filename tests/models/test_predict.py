@@ -1,12 +1,16 @@
-"""Whole keyframes: every point gets the category of its voxel."""
+"""Whole keyframes: every point gets the category of its row, or of the nearest one."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch.nn import functional
 
-from olivine.models.network_recipe import NetworkRecipe
+from olivine.errors import DataError
+from olivine.models.cloud import collate
+from olivine.models.network import prepare_cloud
+from olivine.models.network_recipe import NetworkRecipe, VoxelNetRecipe, WaffleIronRecipe
 from olivine.models.predict import predict_keyframes
 from olivine.models.segmenter import Segmenter
 
@@ -49,3 +53,42 @@ def test_the_mode_is_restored_when_a_reader_stops_early(chain):
     assert not segmenter.training
     predictions.close()
     assert segmenter.training
+
+
+NARROW = {
+    "voxelnet": NetworkRecipe(
+        kind="voxelnet", voxelnet=VoxelNetRecipe(radius_m=12.8, voxel_size=(0.8, 0.8, 0.32), widths=(4,) * 5)
+    ),
+    "waffleiron": NetworkRecipe(
+        kind="waffleiron",
+        waffleiron=WaffleIronRecipe(
+            width=4, depth=3, field_of_view=((-10.0, -10.0, -2.0), (10.0, 10.0, 2.0)), cell_m=2.0
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", NARROW)
+def test_points_that_are_not_seen_take_the_nearest_ones_category(chain, kind):
+    network = NARROW[kind]
+    segmenter, token = Segmenter(network, 0.05, seed=0), chain.drives.tokens("test")[0]
+    ((_, category_N),) = predict_keyframes(segmenter, chain.drives, network, [token])
+    points_N4 = chain.drives.keyframe(token).points_N4
+    cloud = prepare_cloud(points_N4, network)
+    category_R = segmenter.eval().predict(collate([cloud])).numpy()
+    seen = cloud.row_N >= 0
+    assert 0 < seen.sum() < len(seen)
+    assert np.array_equal(category_N[seen], category_R[cloud.row_N[seen]])
+    xyz = points_N4[:, :3].astype(np.float64)
+    for point in np.flatnonzero(~seen)[::50]:
+        nearest = np.flatnonzero(seen)[((xyz[seen] - xyz[point]) ** 2).sum(axis=1).argmin()]
+        assert category_N[point] == category_N[nearest]
+
+
+def test_a_sweep_out_of_range_is_named(chain):
+    view = WaffleIronRecipe(width=4, depth=3, field_of_view=((900.0, 900.0, 0.0), (910.0, 910.0, 5.0)))
+    network = NetworkRecipe(kind="waffleiron", waffleiron=view)
+    tokens = chain.drives.tokens("test")
+    predictions = predict_keyframes(Segmenter(network, 0.05, 0), chain.drives, network, tokens)
+    with pytest.raises(DataError, match=rf"keyframe {tokens[0]}: none of \d+ points lies in the network's range"):
+        next(predictions)

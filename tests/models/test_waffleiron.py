@@ -302,8 +302,8 @@ def test_draws_have_the_probability_and_the_mean():
 
 
 def test_nothing_is_skipped_in_prediction():
-    assert network(DROPPING).eval()._draw(2) is None
-    assert network(SMALL).train()._draw(2) is None
+    assert torch.equal(network(DROPPING).eval()._draw(2), torch.ones(4, 2, 2))
+    assert (network(SMALL).train()._draw(2) == 1).all()
 
 
 def test_draws_follow_from_seed_and_step_and_go_on_after_a_resume():

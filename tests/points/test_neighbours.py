@@ -48,10 +48,10 @@ def test_points_without_a_row_take_the_nearest_ones(seed, num_points, share):
     rows[rng.random(num_points) < share] = -1
     before = rows.copy()
     if (rows < 0).all():
-        with pytest.raises(DataError, match=f"none of the {num_points} points"):
-            fill_rows(points, rows)
+        with pytest.raises(DataError, match=f"here: none of {num_points} points"):
+            fill_rows(points, rows, "here")
         return
-    filled = fill_rows(points, rows)
+    filled = fill_rows(points, rows, "here")
     seen = np.flatnonzero(rows >= 0)
     nearest = seen[squared_distances(points, points[seen]).argmin(axis=1)]
     assert np.array_equal(filled, rows[nearest])
@@ -60,4 +60,4 @@ def test_points_without_a_row_take_the_nearest_ones(seed, num_points, share):
 
 def test_a_whole_sweep_needs_no_tree():
     rows = np.array([2, 0, 1, 0])
-    assert fill_rows(np.full((4, 3), np.nan), rows) is rows
+    assert fill_rows(np.full((4, 3), np.nan), rows, "here") is rows

@@ -43,18 +43,12 @@ def load_tensors(network: nn.Module, tensors: dict[str, Tensor], family: str, wh
     Raises:
         DataError: a tensor is missing, left over, no number of a float type, or of another shape.
     """
-    kept = {
-        name: tensor
-        for name, tensor in tensors.items()
-        if not name.startswith(_UNUSED.get(family, ())) and not name.endswith(_COUNTER)
-    }
-    prefix = _PREFIXES.get(family, "")
-    named = {name.removeprefix(prefix): tensor for name, tensor in kept.items()}
-    if family == "dinov2_registers":
-        named = _from_dinov2_registers(named)
+    try:
+        named = _rename(tensors, family)
+    except (RuntimeError, ValueError) as error:
+        raise DataError(f"{where}: a tensor has no shape that could be converted: {error}.") from error
     if family == "dinov3":
         _check_periods(network, named.pop(_PERIODS, None), where)
-        named = _from_dinov3(named)
     expected = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith(_COUNTER)}
     problems = _compare(named, expected)
     if problems:
@@ -64,6 +58,20 @@ def load_tensors(network: nn.Module, tensors: dict[str, Tensor], family: str, wh
             f"{'; '.join(problems[:3])}{more}. Check the encoder's name and family."
         )
     network.load_state_dict(named)
+
+
+def _rename(tensors: dict[str, Tensor], family: str) -> dict[str, Tensor]:
+    """The tensors that encode, in the words of torchvision and timm; names that are no such words stay."""
+    prefix = _PREFIXES.get(family, "")
+    # A name without the prefix keeps a mark, lest it take the place of one that has it.
+    kept = {
+        name.removeprefix(prefix) if name.startswith(prefix) else f"{name} (without {prefix})": tensor
+        for name, tensor in tensors.items()
+        if not name.startswith(_UNUSED.get(family, ())) and not name.endswith(_COUNTER)
+    }
+    if family == "dinov2_registers":
+        return _from_dinov2_registers(kept)
+    return _from_dinov3(kept) if family == "dinov3" else kept
 
 
 def _from_dinov2_registers(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -69,6 +69,13 @@ def test_a_file_of_another_family_is_refused(resnet: nn.Module, family: str) -> 
         load_tensors(resnet, state, family, "")
 
 
+def test_a_name_without_the_prefix_takes_no_place(resnet: nn.Module) -> None:
+    state = {f"module.{name}": tensor for name, tensor in resnet.state_dict().items()}
+    load_tensors(resnet, state, "swav", "")
+    with pytest.raises(DataError, match=r"conv1\.weight \(without module\.\) is not part of it"):
+        load_tensors(resnet, state | {"conv1.weight": torch.zeros(64, 3, 7, 7)}, "swav", "")
+
+
 def test_many_problems_are_counted(resnet: nn.Module) -> None:
     with pytest.raises(DataError, match=r"of 1 tensors found, 265 expected, .*; .*; .* and 263 more"):
         load_tensors(resnet, {"weight": torch.ones(1)}, "imagenet", "")
@@ -86,6 +93,12 @@ def test_half_of_the_biases_is_not_taken_for_none(dinov3: nn.Module) -> None:
     state = without("blocks.3.attn.q_bias")(dinov3.state_dict())
     with pytest.raises(DataError, match=r"blocks\.3\.attn\.q_bias is missing"):
         load_tensors(dinov3, state, "dinov3", "")
+
+
+@pytest.mark.parametrize("bias", [torch.ones(()), torch.ones(1)])
+def test_a_bias_that_cannot_be_split_is_refused(dinov3: nn.Module, bias: Tensor) -> None:
+    with pytest.raises(DataError, match=r"w\.pth: a tensor has no shape that could be converted"):
+        load_tensors(dinov3, dinov3.state_dict() | {"blocks.0.attn.qkv.bias": bias}, "dinov3", "w.pth")
 
 
 def test_a_vit_of_another_family_is_refused(dinov3: nn.Module) -> None:
