@@ -57,7 +57,8 @@ def run(drives: Artifact, segmenter: Artifact, recipe: EvaluateRecipe) -> Artifa
     out.put("metrics.json", json.dumps(score, indent=1).encode())
     summary = score | {name: segmenter.manifest.summary[name] for name in ("init", "fraction", "frozen")}
     counts = {"keyframes": len(tokens), "points": int(confusion.counts_CC.sum())}
-    return out.publish(counts, summary | {"split": recipe.split}, drives.manifest.licences)
+    licences = dict.fromkeys(drives.manifest.licences + segmenter.manifest.licences)
+    return out.publish(counts, summary | {"split": recipe.split}, tuple(licences))
 
 
 def _load(artifact: Artifact, network: NetworkRecipe) -> Segmenter:

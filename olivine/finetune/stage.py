@@ -54,7 +54,9 @@ def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> 
         "frozen": recipe.frozen,
         "keyframes": tokens,
     }
-    return out.publish({"keyframes": len(tokens), "steps": len(history)}, summary, drives.manifest.licences)
+    # An imported backbone brings the licence of other data.
+    licences = dict.fromkeys(drives.manifest.licences + (backbone.manifest.licences if backbone else ()))
+    return out.publish({"keyframes": len(tokens), "steps": len(history)}, summary, tuple(licences))
 
 
 def _load_backbone(segmenter: Segmenter, backbone: Artifact, recipe: FinetuneRecipe) -> None:

@@ -23,6 +23,11 @@ _TERMS = {
         "von Mises-Fisher consistency",
         "Before its weight in the sum; 0 while the statistics of the classes are gathered.",
     ),
+    "superpixel": ("superpixel contrast", "Before its weight in the sum."),
+    "temporal": ("point-to-segment contrast over time", "Before its weight in the sum."),
+    "regression": ("distance to the teacher", "Before its weight in the sum."),
+    "views": ("contrast of two views", "Before its weight in the sum."),
+    "momentum": ("contrast of clouds with the queue", "Before its weight in the sum."),
 }
 _RUNS_NOTE = "One line a run; each point is the mean of neighbouring steps where there are many."
 _SELECT_NOTE = "Full-point mIoU on scenes that neither training nor the result uses."
@@ -47,10 +52,11 @@ class Plateau:
 
 
 def draw_pretraining(backbone: Artifact) -> list[Chart]:
-    """One chart for each term of the loss."""
+    """One chart for each term of the method's loss; none for a backbone that was trained elsewhere."""
     history = json.loads(backbone.read("history.json"))
     charts = []
-    for name, (title, note) in _TERMS.items():
+    for name in [name for name in _TERMS if history and name in history[0]]:
+        title, note = _TERMS[name]
         xs, ys = bin_means([row["step"] for row in history], [row[name] for row in history])
         svg = line_chart(f"{title} over the steps of pretraining", [Series(title, "olivine", xs, ys)], "step", "loss")
         charts.append(Chart(title, svg, note))

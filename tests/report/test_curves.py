@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from statistics import fmean
+from types import SimpleNamespace
 
 import pytest
 from comparison import Compared, run_stage
@@ -58,3 +59,13 @@ def test_a_single_point_says_nothing_about_a_plateau(own_compared: Compared):
     traced = trace(own_compared.store, [metrics])
     assert measure_plateaus(traced) == [Plateau("random", None, None)]
     assert [chart.title for chart in draw_finetuning(traced)] == ["training loss"]
+
+
+@pytest.mark.parametrize("term", ["superpixel", "temporal", "regression", "views", "momentum"])
+def test_a_method_is_drawn_by_its_own_terms(term):
+    history = [{"step": step, "lr": 0.1, "loss": 2.0 / (step + 1), term: 1.0 / (step + 1)} for step in range(5)]
+    backbone = SimpleNamespace(read=lambda path: json.dumps(history))
+    charts = draw_pretraining(backbone)
+    assert len(charts) == 2
+    assert charts[0].title == "weighted sum"
+    assert draw_pretraining(SimpleNamespace(read=lambda path: "[]")) == []
