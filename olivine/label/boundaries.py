@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# The block itself first: a tie leaves a pixel where it is.
+# The block itself first.
 _NEIGHBOURS = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
 
 
@@ -38,7 +38,7 @@ class SlicSpace:
 
 def refine_boundaries(
     ids_hw: NDArray[np.int64], blocks_hw3: NDArray[np.uint8], image_HW3: NDArray[np.uint8], n: int, space: SlicSpace
-) -> NDArray[np.int64]:
+) -> NDArray[np.int32]:
     """Assign every pixel near a boundary anew: one more step of SLIC, at full resolution (Achanta et al., 2012).
 
     A block of n x n pixels keeps its segment where its four neighbours are of it too. In any other block each pixel
@@ -52,7 +52,7 @@ def refine_boundaries(
         space: how distance is measured.
 
     Returns:
-        The segment of each pixel, int64 [H, W]. A segment may have specks apart from the rest, and may even have lost
+        The segment of each pixel, int32 [H, W]. A segment may have specks apart from the rest, and may even have lost
         all of its pixels.
     """
     (h, w), (height, width) = ids_hw.shape, image_HW3.shape[:2]
@@ -67,10 +67,9 @@ def refine_boundaries(
         row_B[:, None] * n + offset_row_K,
         column_B[:, None] * n + offset_column_K,
     )
-    centre_B55 = _centres(ids_hw, blocks_hw3, n, space)[meeting_B5]
-    nearest_BK = np.argmin(_distances(point_BK5, centre_B55), axis=-1)
-    refined_HW = np.repeat(np.repeat(ids_hw, n, axis=0), n, axis=1)
-    _tiles(refined_HW, n)[row_B, column_B] = np.take_along_axis(meeting_B5, nearest_BK, axis=1).reshape(-1, n, n)
+    nearest_BK = _nearest(point_BK5, meeting_B5, _centres(ids_hw, blocks_hw3, n, space))
+    refined_HW = np.repeat(np.repeat(ids_hw.astype(np.int32), n, axis=0), n, axis=1)
+    _tiles(refined_HW, n)[row_B, column_B] = nearest_BK.reshape(-1, n, n)
     return refined_HW[:height, :width]
 
 
@@ -89,11 +88,20 @@ def _centres(ids_hw: NDArray[np.int64], blocks_hw3: NDArray[np.uint8], n: int, s
     return centre_S5
 
 
-def _distances(point_BK5: NDArray[np.float32], centre_B55: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared distance [B, K, 5] of each pixel to each segment of its block, less that to the block's own."""
-    # Relative to the own segment, numbers are small enough for single precision.
-    own_B15 = centre_B55[:, :1]
-    relative_B55 = centre_B55 - own_B15
-    across_BK5: NDArray[np.float32] = (point_BK5 - own_B15) @ relative_B55.swapaxes(1, 2)
-    length_B15: NDArray[np.float32] = (relative_B55**2).sum(axis=-1)[:, None]
-    return length_B15 - 2 * across_BK5
+def _nearest(
+    point_BK5: NDArray[np.float32], meeting_B5: NDArray[np.int64], centre_S5: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """The nearest of its block's segments for each pixel, [B, K]; the block's own, the first, where none is nearer."""
+    own_B, others_4B = meeting_B5[:, 0], meeting_B5.T[1:]
+    nearest_BK = np.repeat(own_B[:, None], point_BK5.shape[1], axis=1)
+    # Squared distances less that to the own segment: small numbers, for which single precision is enough.
+    least_BK = np.zeros(nearest_BK.shape, np.float32)
+    point_BK5 -= centre_S5[own_B][:, None]
+    for other_B in others_4B:
+        rows = np.flatnonzero(other_B != own_B)
+        across_R5 = centre_S5[other_B[rows]] - centre_S5[own_B[rows]]
+        excess_RK = (across_R5**2).sum(axis=1)[:, None] - 2 * np.einsum("rkf,rf->rk", point_BK5[rows], across_R5)
+        nearer_RK = excess_RK < least_BK[rows]
+        nearest_BK[rows] = np.where(nearer_RK, other_B[rows][:, None], nearest_BK[rows])
+        least_BK[rows] = np.minimum(excess_RK, least_BK[rows])
+    return nearest_BK
