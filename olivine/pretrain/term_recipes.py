@@ -81,6 +81,9 @@ class RegressionRecipe(StageRecipe):
     weight: float = Field(0.0, ge=0)
     """Weight of the term; 0 leaves it out."""
 
+    num_pairs: int | None = Field(None, ge=2)
+    """Pairs drawn of a batch; None for all of them, as ScaLR publishes it."""
+
 
 class ViewsRecipe(StageRecipe):
     """PointContrast: the points of two augmented views of one cloud; no image (our reading of the published method)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -137,19 +138,30 @@ def test_tolerant_superpixels_use_the_teacher(tolerance):
 
 def test_regression_is_the_mean_distance_to_the_teacher():
     batch = make_batch()
-    distiller = make(regression=RegressionRecipe(weight=1.0))
+    name, found = loss_of(make(regression=RegressionRecipe(weight=1.0)), batch)
+    distances = distances_to_the_teacher(batch)
+    assert name == "regression"
+    assert found == pytest.approx(sum(distances) / len(distances), rel=1e-5)
+
+
+def test_regression_of_a_draw_is_the_mean_of_that_many_pairs():
+    batch = make_batch()
+    _, found = loss_of(make(regression=RegressionRecipe(weight=1.0, num_pairs=2)), batch)
+    means = [(one + other) / 2 for one, other in itertools.combinations(distances_to_the_teacher(batch), 2)]
+    assert min(abs(mean - found) for mean in means) < 1e-5
+
+
+def distances_to_the_teacher(batch):
     twin = make(regression=RegressionRecipe(weight=1.0))
-    name, found = loss_of(distiller, batch)
     with torch.no_grad():
         head = twin.terms["regression"].head
         features = twin.backbone.embed(batch.clouds)[batch.pair_row_M] @ head.kernel + head.bias
         full = functional.interpolate(batch.maps_ICHW, size=IMAGE[::-1], mode="bilinear", align_corners=True)
     image, row, column = batch.pixel_M3.T
-    distances = []
-    for mine, theirs in zip(features.double(), full[image, :, row, column].double(), strict=True):
-        distances.append(float((mine / mine.norm() - theirs / theirs.norm()).norm()))
-    assert name == "regression"
-    assert found == pytest.approx(sum(distances) / len(distances), rel=1e-5)
+    return [
+        float((mine / mine.norm() - theirs / theirs.norm()).norm())
+        for mine, theirs in zip(features.double(), full[image, :, row, column].double(), strict=True)
+    ]
 
 
 @pytest.mark.parametrize("symmetric", [False, True])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from olivine.losses.regression import point_pixel_distance
 from olivine.models.minkunet import Head
@@ -14,18 +13,22 @@ from olivine.pretrain.terms.term import Step, Term
 
 
 class RegressionTerm(Term):
-    """A head of its own takes the backbone to the teacher's dimensions; pairs are drawn uniformly."""
+    """A head of its own takes the backbone to the teacher's dimensions."""
 
     def __init__(self, recipe: PretrainRecipe, width: int, image_channels: int) -> None:
         super().__init__()
-        self._num_pairs = recipe.num_pairs
+        self._num_pairs = recipe.regression.num_pairs
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed + 2)
             self.head = Head(width, image_channels)
 
     def forward(self, step: Step) -> Tensor:
-        """Mean distance of unit features over this process's draw."""
-        drawn_S = draw_pairs(torch.ones_like(step.batch.weight_M), self._num_pairs, step.generator)
-        rows_SD = step.embeddings.features_RD[step.batch.pair_row_M[drawn_S]]
-        teacher_SC = functional.normalize(step.embeddings.teacher(step.batch.pixel_M3[drawn_S]), dim=1)
-        return point_pixel_distance(unit(self.head(rows_SD)), teacher_SC)
+        """Mean distance of unit features over all pairs of this process, or over a uniform draw of them."""
+        row_M, pixel_M3 = step.batch.pair_row_M, step.batch.pixel_M3
+        if self._num_pairs is not None:
+            drawn_S = draw_pairs(torch.ones_like(step.batch.weight_M), self._num_pairs, step.generator)
+            row_M, pixel_M3 = row_M[drawn_S], pixel_M3[drawn_S]
+        # The head sees each row once: many pairs share one.
+        row_R, place_M = torch.unique(row_M, return_inverse=True)
+        points_MC = unit(self.head(step.embeddings.features_RD[row_R]))[place_M]
+        return point_pixel_distance(points_MC, unit(step.embeddings.teacher(pixel_M3)))
