@@ -6,7 +6,8 @@ Modules are named and kernels laid out so that `conv2.0.0.kernel` [x + 3 y + 9 z
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -81,12 +82,34 @@ class VoxelNet(Backbone):
     def embed(self, clouds: CloudBatch) -> Tensor:
         """The map's value at each point, float32 [R, out_channels]: bilinear between the four cells around it.
 
-        Heads come after the sampling, so that what they normalise stays normalised. The reference code samples behind
-        normalised heads: next to empty cells its vectors are shorter than one.
+        Heads come after the sampling, so that what they normalise stays normalised. `embed_with` is the other order.
         """
+        return self._sample(self(clouds), clouds)
+
+    def embed_with(
+        self, clouds: CloudBatch, heads: Mapping[str, Callable[[Tensor], Tensor]]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """What `embed` gives, and by name what each head gives where it is applied to the map's cells before sampling.
+
+        The order of the reference code: vectors of length one are shorter between cells, and next to empty ones.
+
+        Raises:
+            UsageError: the map has more than one cell along z: the heads take the channels of one.
+        """
+        sparse = self(clouds)
+        if sparse.cells[2] > 1:
+            raise UsageError(
+                f"the map of this VoxelNet has {sparse.cells[2]} cells along z, and heads before sampling take one. "
+                "Choose fewer voxels along z (height_m, voxel_size), or pretrain.sampled = features."
+            )
+        behind = {name: replace(sparse, features_VD=head(sparse.features_VD)) for name, head in heads.items()}
+        return self._sample(sparse, clouds), {name: self._sample(cells, clouds) for name, cells in behind.items()}
+
+    def _sample(self, sparse: SparseMap, clouds: CloudBatch) -> Tensor:
         if clouds.positions_R2 is None:
             raise UsageError("these clouds have no positions: prepare them with a recipe of kind voxelnet.")
-        return sample_map(self.bev(clouds), clouds.batch_R, self._map_positions(clouds.positions_R2))
+        maps_BDYX = densify(sparse, _num_sweeps(clouds))
+        return sample_map(maps_BDYX, clouds.batch_R, self._map_positions(clouds.positions_R2))
 
     def bev(self, clouds: CloudBatch) -> Tensor:
         """The bird's-eye map float32 [B, out_channels, Y, X], zero where nothing is; channel c * Z + z of cell z.
@@ -94,9 +117,7 @@ class VoxelNet(Backbone):
         Raises UsageError for coordinates or features of a wrong shape, DataError for no voxel, voxels outside of the
         grid or given twice.
         """
-        sparse = self(clouds)
-        num_sweeps = int(max(tensor.max() for tensor in (clouds.coordinates_V4[:, 0], clouds.batch_R) if len(tensor)))
-        return densify(sparse, num_sweeps + 1)
+        return densify(self(clouds), _num_sweeps(clouds))
 
     def forward(self, clouds: CloudBatch) -> SparseMap:
         """The sparse map that `bev` makes dense; errors are the same."""
@@ -125,6 +146,10 @@ class VoxelNet(Backbone):
         """
         cell_2 = torch.tensor(self._recipe.voxel_size[:2], device=positions_R2.device) * MAP_STRIDE
         return (positions_R2 + self._recipe.radius_m) / cell_2
+
+
+def _num_sweeps(clouds: CloudBatch) -> int:
+    return 1 + int(max(tensor.max() for tensor in (clouds.coordinates_V4[:, 0], clouds.batch_R) if len(tensor)))
 
 
 def densify(sparse: SparseMap, num_sweeps: int) -> Tensor:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from olivine.models.network import build_backbone
+from olivine.models.voxelnet import VoxelNet
 from olivine.pretrain.batch import PretrainBatch
-from olivine.pretrain.heads import Embeddings, build_heads
+from olivine.pretrain.heads import Embeddings, HeadPair, build_heads
 from olivine.pretrain.labels import num_categories
 from olivine.pretrain.recipe import PretrainRecipe
 from olivine.pretrain.terms import build_terms
@@ -20,6 +21,7 @@ class Distiller(nn.Module):
 
     def __init__(self, recipe: PretrainRecipe, num_classes: int, image_channels: int) -> None:
         super().__init__()
+        self._sampled = recipe.sampled
         self.backbone = build_backbone(recipe.network, recipe.bn_momentum, recipe.seed)
         self.heads = build_heads(recipe, self.backbone.out_channels, image_channels)
         categories = num_categories(num_classes, recipe)
@@ -27,12 +29,18 @@ class Distiller(nn.Module):
 
     def forward(self, batch: PretrainBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """The losses of one process's share of a batch by term, and their weighted sum (`loss`)."""
-        heads = dict(self.heads.items())
-        embeddings = Embeddings(heads, self.backbone.embed(batch.clouds), batch)  # type: ignore[arg-type]
+        embeddings = self._embed(batch)
         step = Step(batch, embeddings, generator, self.backbone.embed)
         losses: dict[str, Tensor] = {name: term(step) for name, term in self.terms.items()}
         total = torch.stack([self._weights[name] * loss for name, loss in losses.items()]).sum()
         return {"loss": total, **losses}
+
+    def _embed(self, batch: PretrainBatch) -> Embeddings:
+        heads: dict[str, HeadPair] = dict(self.heads.items())  # type: ignore[arg-type]
+        if not (isinstance(self.backbone, VoxelNet) and self._sampled == "embeddings"):
+            return Embeddings(heads, self.backbone.embed(batch.clouds), batch=batch)
+        unit_heads = {level: head.unit_points for level, head in heads.items()}
+        return Embeddings(heads, *self.backbone.embed_with(batch.clouds, unit_heads), batch=batch)
 
     def after_step(self) -> None:
         """What follows the optimiser: a key network moves behind the trained one."""

@@ -25,24 +25,41 @@ class HeadPair(nn.Module):
         # Terms that look at no pixel need no second branch, and a parameter without a gradient would stop the engine.
         self.pixels = nn.Linear(image_channels, dim) if image_channels else None
 
+    def unit_points(self, features_RD: Tensor) -> Tensor:
+        """Unit features [R, D] of backbone features."""
+        return unit(self.points(features_RD))
+
 
 class Embeddings:
     """Unit features of one batch in the heads' spaces."""
 
-    def __init__(self, heads: dict[str, HeadPair], features_RD: Tensor, batch: PretrainBatch) -> None:
+    def __init__(
+        self,
+        heads: dict[str, HeadPair],
+        features_RD: Tensor,
+        embedded: dict[str, Tensor] | None = None,
+        *,
+        batch: PretrainBatch,
+    ) -> None:
+        """`embedded`: rows [R, D] by level that need no head, for a backbone that has them behind it already."""
         self._heads, self.features_RD, self.batch = heads, features_RD, batch
+        self._embedded = embedded or {}
 
     def points(self, level: str, rows_S: Tensor) -> Tensor:
         """Unit features [S, D] of rows of the clouds."""
-        return unit(self._heads[level].points(self.features_RD[rows_S]))
+        if level in self._embedded:
+            return self._embedded[level][rows_S]
+        return self._heads[level].unit_points(self.features_RD[rows_S])
 
     def all_points(self, level: str) -> Tensor:
         """Unit features [R, D] of all rows: where pairs share rows, a pair then costs a look-up, not a product."""
-        return unit(self._heads[level].points(self.features_RD))
+        if level in self._embedded:
+            return self._embedded[level]
+        return self._heads[level].unit_points(self.features_RD)
 
     def project(self, level: str, features_SD: Tensor) -> Tensor:
         """Unit features [S, D] of backbone features from another pass."""
-        return unit(self._heads[level].points(features_SD))
+        return self._heads[level].unit_points(features_SD)
 
     def teacher(self, pixels_S3: Tensor) -> Tensor:
         """The teacher's own features [S, C] at pixels (image, row, column)."""

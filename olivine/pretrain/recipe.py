@@ -71,6 +71,11 @@ class PretrainRecipe(StageRecipe):
     """Whether the category-aware and consistency terms have heads of their own, or share those of the point-pixel term
     (paper Table 6b)."""
 
+    sampled: Literal["features", "embeddings"] = "features"
+    """What is sampled from the bird's-eye map of a VoxelNet at each point: features, with the heads behind; or, as the
+    reference code does, the heads' unit embeddings, which come out shorter than one next to empty cells. The map must
+    then have one cell along z. The other backbones have features of their own for each point."""
+
     unlabelled: Literal["ignored", "category"] = "ignored"
     """Pairs without a weak label: left out of the terms that read labels, or one more category, as in the reference
     code, which ignores no id. `category` needs `weigh.unlabelled` likewise or `sampling` batch."""

@@ -25,6 +25,7 @@ def paper() -> Recipe:
             encoder=EncoderRecipe(name="resnet50", family="moco_v2", height=224, width=416),
             augment_images=ImageAugmentationRecipe(enabled=True, antialias=False),
             sampling="batch",
+            sampled="embeddings",
         ),
         finetune=FinetuneRecipe(network=_NETWORK, voxel_label="first"),
     )

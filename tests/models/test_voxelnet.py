@@ -369,6 +369,29 @@ def test_points_find_the_cells_that_their_voxels_lead_to():
     torch.testing.assert_close(found, by_hand(maps, clouds.batch_R, position.clamp(max=1)))
 
 
+def test_heads_before_sampling_leave_short_vectors_next_to_empty_cells():
+    """As the reference code does it: unit vectors where there are voxels, zeros elsewhere, bilinear, not unit again."""
+    recipe = SMALL.model_copy(update={"radius_m": 25.6})
+    clouds = in_float64(collate([voxelnet_cloud(sweep(seed, 15, 6.0), recipe, 1 / 255) for seed in (0, 1)]))
+    net = network(recipe).double().eval()
+    kernel = torch.randn(6, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    rows, embedded = net.embed_with(clouds, {"head": lambda features: functional.normalize(features @ kernel, dim=1)})
+    torch.testing.assert_close(rows, net.embed(clouds))
+    maps = net.bev(clouds)
+    there = maps.abs().sum(dim=1, keepdim=True) > 0
+    headed = functional.normalize(torch.einsum("bdyx,de->beyx", maps, kernel), dim=1) * there
+    expected = by_hand(headed, clouds.batch_R, net._map_positions(clouds.positions_R2))
+    torch.testing.assert_close(embedded["head"], expected)
+    length = embedded["head"].norm(dim=1)
+    assert length.max() <= 1 + 1e-9
+    assert length.min() < 0.9
+
+
+def test_heads_before_sampling_need_one_cell_along_z():
+    with pytest.raises(UsageError, match="2 cells along z, and heads before sampling take one"):
+        network(TALL).embed_with(batch(0, recipe=TALL), {})
+
+
 # Clouds.
 
 

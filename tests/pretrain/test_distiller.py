@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import torch
 from scipy import special, stats
 from torch.nn import functional
 
-from olivine.models.cloud import CloudBatch
-from olivine.models.network_recipe import NetworkRecipe
+from olivine.models.cloud import CloudBatch, collate
+from olivine.models.network import prepare_cloud
+from olivine.models.network_recipe import NetworkRecipe, VoxelNetRecipe
 from olivine.pretrain.batch import PretrainBatch
 from olivine.pretrain.distiller import Distiller
 from olivine.pretrain.heads import draw_pairs
@@ -102,6 +104,27 @@ def test_losses_equal_the_dense_formulas():
     assert losses["category"].item() == pytest.approx(category.item(), rel=1e-4)
     assert losses["consistency"].item() == 0.0
     assert losses["loss"].item() == pytest.approx(0.3 * point_pixel.item() + 0.7 * category.item(), rel=1e-4)
+
+
+def test_a_voxelnet_may_be_sampled_behind_its_heads():
+    """The switch reaches the terms: the same parameters, other embeddings, some shorter than one."""
+    rng = np.random.default_rng(0)
+    points_N4 = np.column_stack([rng.normal(0, 9, (200, 3)) * [1, 1, 0.1], rng.integers(0, 256, 200)]).astype(
+        np.float32
+    )
+    small = {"radius_m": 25.6, "height_m": (-2.0, 3.0), "voxel_size": (0.4, 0.4, 0.2), "widths": (3, 4, 5, 4, 6)}
+    network = NetworkRecipe(kind="voxelnet", voxelnet=VoxelNetRecipe(**small))
+    clouds = collate([prepare_cloud(points_N4, network)])
+    lengths = {}
+    for sampled in ("features", "embeddings"):
+        distiller = make(network=network, sampled=sampled).eval()
+        with torch.no_grad():
+            embeddings = distiller._embed(replace(make_batch(), clouds=clouds))
+            rows = embeddings.all_points("semantic")
+            assert torch.equal(rows[[2, 5]], embeddings.points("semantic", torch.tensor([2, 5])))
+        lengths[sampled] = rows.norm(dim=1)
+    assert lengths["features"].min() > 1 - 1e-5
+    assert lengths["embeddings"].min() < 0.99
 
 
 def test_the_category_loss_draws_by_weight_and_the_point_pixel_loss_does_not():
