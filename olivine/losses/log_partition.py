@@ -16,8 +16,8 @@ from torch import Tensor
 
 from olivine.errors import UsageError
 
-# 8 MiB of float32: the chunk of logits stays near the cache of a CPU and is large enough to fill a GPU.
-CHUNK_ELEMENTS = 2**21
+CHUNK_ELEMENTS = {"cpu": 2**18, "cuda": 2**21}
+"""Logits held at once: 1 MiB of float32, which stays in the cache of a processor, and 8 MiB, which fills a GPU."""
 
 
 def require_temperature(temperature: float) -> None:
@@ -74,9 +74,10 @@ def sum_log_partition(
     return total
 
 
-def rows_per_chunk(num_columns: int) -> int:
-    """Rows of a matrix of `num_columns` that make one chunk, at least one."""
-    return max(1, CHUNK_ELEMENTS // max(1, num_columns))
+def rows_per_chunk(num_columns: int, device: torch.device) -> int:
+    """Rows of a matrix of `num_columns` that make one chunk on a device, at least one."""
+    elements = CHUNK_ELEMENTS["cpu" if device.type == "cpu" else "cuda"]
+    return max(1, elements // max(1, num_columns))
 
 
 class _SumLogPartition(torch.autograd.Function):
@@ -97,7 +98,7 @@ class _SumLogPartition(torch.autograd.Function):
         grad_anchors_AD = torch.empty_like(anchors_AD) if wants_anchors else None
         grad_candidates_BD = torch.zeros_like(candidates_BD) if wants_candidates else None
         scaled_AD = anchors_AD / temperature
-        num_rows = rows_per_chunk(len(candidates_BD))
+        num_rows = rows_per_chunk(len(candidates_BD), anchors_AD.device)
         for start in range(0, len(anchors_AD), num_rows):
             rows = slice(start, start + num_rows)
             logits_RB = scaled_AD[rows] @ candidates_BD.T

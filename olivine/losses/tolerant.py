@@ -103,7 +103,7 @@ def _compare(encoder_SE: Tensor, dropped_share: float, similar_from: float) -> t
     # Filled, not gathered from pieces: small results kept between large chunks would scatter these over the heap.
     nearest_SK = torch.empty(num_segments, num_dropped, dtype=torch.int64, device=unit_SE.device)
     votes_S = torch.empty(num_segments, dtype=torch.float64, device=unit_SE.device)
-    num_rows = rows_per_chunk(num_segments)
+    num_rows = rows_per_chunk(num_segments, unit_SE.device)
     for start in range(0, num_segments, num_rows):
         rows = slice(start, start + num_rows)
         similarity_RS = unit_SE[rows] @ unit_SE.T

@@ -34,7 +34,7 @@ DRIVES = {
         test_keyframes_per_scene=2,
         image_width=448,
         image_height=252,
-        num_columns=360,
+        num_columns=270,
     ),
     "tiny_cpu": SynthRecipe(
         num_train_scenes=12,

@@ -15,10 +15,10 @@ LINEAR_PROBE = Regime(
 )  # fmt: skip
 ONE_PERCENT = Regime("1%", "1 % of the labels, by scene", ())
 TEN_PERCENT = Regime(
-    "10%", "10 % of the labels, by scene", ("finetune.every_nth=10", "finetune.batch_size=4", "finetune.epochs=120")
+    "10%", "10 % of the labels, by scene", ("finetune.every_nth=10", "finetune.batch_size=4", "finetune.epochs=80")
 )
 ALL_LABELS = Regime(
-    "100%", "100 % of the labels", ("finetune.every_nth=1", "finetune.batch_size=4", "finetune.epochs=16")
+    "100%", "100 % of the labels", ("finetune.every_nth=1", "finetune.batch_size=4", "finetune.epochs=10")
 )
 REGIMES = (LINEAR_PROBE, ONE_PERCENT, TEN_PERCENT, ALL_LABELS)
 
@@ -114,8 +114,8 @@ class Size:
     """Epochs of `equal_steps` at 1 %: those of fine-tuning and as many as pretraining has steps, at a step an epoch."""
 
 
-CORE = Size("miniature", 5, 5, 3, ("random", "slidr", "olivine"), 670)
-FULL = Size("miniature", 5, 5, 5, tuple(arm.name for arm in METHOD_ARMS), 670)
+CORE = Size("miniature", 5, 5, 3, ("random", "slidr", "olivine"), 570)
+FULL = Size("miniature", 5, 5, 5, tuple(arm.name for arm in METHOD_ARMS), 570)
 QUICK = Size("tiny_cpu", 2, 2, 1, ("random", "olivine"), 4)
 _PRETRAIN_SEEDED = ("slidr", "olivine")
 
