@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from olivine import __version__
+from olivine.cli_lineage import card, drives_app, lineage_app
 from olivine.cli_research import recipes, study_app, weights_app
 from olivine.errors import DataError, OlivineError, UsageError
 from olivine.stages import BY_WORD
@@ -30,6 +31,9 @@ score_app = typer.Typer(help="Score predictions made by anyone, by the official 
 app.add_typer(study_app, name="study")
 app.add_typer(weights_app, name="weights")
 app.command()(recipes)
+app.add_typer(lineage_app, name="lineage")
+app.add_typer(drives_app, name="drives")
+app.command()(card)
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from olivine.artifacts import Artifact, begin, find_artifact
+from olivine.artifacts.withdrawn import withdrawals
 from olivine.errors import DataError, UsageError
 from olivine.kfp_io import ExecutorInput
 from olivine.recipe import StageRecipe
@@ -39,6 +40,7 @@ def run_step(word: str, call: StepCall) -> Artifact:
         raise UsageError(f"recipe {call.recipe!r} has no {word}: fine-tune without a backbone, which is its method.")
     store = open_store(call.store)
     inputs = {port: artifact for port in BY_WORD[word].takes if (artifact := _find_input(word, port, store, call))}
+    _refuse_withdrawn(store, inputs.get("drives"))
     return _find_finished(word, store, inputs, recipe) or _STEPS[word](call, store, inputs, recipe)
 
 
@@ -49,6 +51,17 @@ def _find_input(word: str, port: str, store: Store, call: StepCall) -> Artifact 
     if (word, port) == ("finetune", "backbone"):
         return None
     raise UsageError(f"say which {port} to use: --{port.replace('_', '-')} ID, as `olivine {maker}` printed it.")
+
+
+def _refuse_withdrawn(store: Store, drives: Artifact | None) -> None:
+    """Nothing more is made from drives that hold a withdrawn one."""
+    held = set(drives.manifest.summary.get("drives", [])) if drives else set()
+    gone = {drive: found for drive, found in withdrawals(store).items() if drive in held} if held else {}
+    if drives and gone:
+        reasons = "; ".join(f"{drive} ({found[-1].reason})" for drive, found in gone.items())
+        raise UsageError(
+            f"drives {drives.id[:12]} hold what was withdrawn: {reasons}. Ingest again: withdrawn drives are left out."
+        )
 
 
 def _find_finished(word: str, store: Store, inputs: dict[str, Artifact], recipe: StageRecipe) -> Artifact | None:

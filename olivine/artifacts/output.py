@@ -13,6 +13,7 @@ from olivine.artifacts.digest import artifact_id, sha256_hex
 from olivine.artifacts.environment import image_digest
 from olivine.artifacts.manifest import Blob, Manifest, Quarantined, data_digest
 from olivine.artifacts.parts import load_part, save_part
+from olivine.artifacts.provenance import write_provenance
 from olivine.artifacts.record import RunRecorder
 from olivine.errors import IntegrityError, UsageError
 from olivine.store import Store
@@ -68,7 +69,7 @@ class Output:
         licences: tuple[str, ...],
         quarantined: tuple[Quarantined, ...] = (),
     ) -> Artifact:
-        """Write the manifest and the record of the run; return what is now in the store.
+        """Write the manifest, the record of the run and its provenance; return what is now in the store.
 
         In `summary` a number that is not finite becomes null (the IoU of a category that never occurs, say).
         When another run published the same artifact first, its manifest is returned and ours is dropped.
@@ -98,12 +99,13 @@ class Output:
         published = open_artifact(self.store, self.stage, manifest.id)
         if published is None:
             raise IntegrityError(f"{self.store.url}/{manifest.key}: was deleted while it was published. Run again.")
-        self.recorder.finish(self.store, published.manifest, manifest.data_digest)
+        measured = self.recorder.finish(self.store, published.manifest, manifest.data_digest)
         if published.manifest.data_digest != manifest.data_digest:
             raise IntegrityError(
                 f"{self.store.url}/{manifest.key}: another run published other bytes for the same inputs, recipe and "
                 "code. Compare the run records of both (host, device, threads); the first one stands."
             )
+        write_provenance(self.store, published.manifest, measured)
         return published
 
     def _part_key(self, name: str) -> str:

@@ -42,16 +42,18 @@ class RunRecorder:
             **describe_host(),
         }
 
-    def finish(self, store: Store, published: Manifest, own_data_digest: str) -> None:
-        """Write the record to `records/runs/<stage>/<id>/<run>.json`.
+    def finish(self, store: Store, published: Manifest, own_data_digest: str) -> dict[str, Any]:
+        """Write the record to `records/runs/<stage>/<id>/<run>.json`; return what was measured.
 
         Args:
             store: where the artifact was published.
             published: the manifest that is there now, this run's or that of one that was faster.
             own_data_digest: digest of the data that this run made.
         """
-        facts = {"artifact": published.input_ref().model_dump(), "data_digest": own_data_digest, **self.measure(store)}
+        measured = self.measure(store)
+        facts = {"artifact": published.input_ref().model_dump(), "data_digest": own_data_digest, **measured}
         store.create(f"{records_folder(published)}/{self.run}.json", canonical_json(facts))
+        return measured
 
 
 def records_folder(manifest: Manifest) -> str:

@@ -6,13 +6,14 @@ that a token-indexed database keeps in every process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from numpy.typing import NDArray
 
 from olivine.errors import DataError
@@ -118,6 +119,16 @@ class KeyframeTable:
             lidarseg_file=values["lidarseg_file"],
             problem=values["problem"],
         )
+
+    def without(self, drives: Collection[str]) -> KeyframeTable:
+        """The keyframes of all other drives."""
+        held = pa.compute.is_in(self.columns["drive"], pa.array(sorted(drives), pa.string()))
+        return KeyframeTable(self.columns.filter(pa.compute.invert(held)))
+
+    @property
+    def drives(self) -> set[str]:
+        """Names of the drives."""
+        return set(self.columns["drive"].to_pylist())
 
     @property
     def scenes(self) -> list[str]:

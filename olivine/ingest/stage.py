@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from olivine.artifacts import Artifact, Output, Quarantined, begin
+from olivine.artifacts.withdrawn import withdrawals
 from olivine.errors import DataError
 from olivine.ingest.keyframes import CAMERA_CHANNELS, Keyframe, KeyframeTable
 from olivine.ingest.nuscenes import read_keyframes
@@ -46,15 +47,23 @@ _NUSCENES_LICENCE = ("CC BY-NC-SA 4.0 and the nuScenes Terms of Use (non-commerc
 def run(root: Path, store: Store, recipe: IngestRecipe) -> Artifact:
     """Pack the keyframes of the data set at `root` in nuScenes v1.0 layout; return the `drives` artifact.
 
+    Drives that were withdrawn from the store are left out.
+
     Raises:
         DataError: no such version, a table that is broken, or more than 5 % of the keyframes are bad.
     """
-    table = read_keyframes(root, recipe.version)
+    whole = read_keyframes(root, recipe.version)
+    withdrawn = sorted(whole.drives & withdrawals(store).keys())
+    table = whole.without(withdrawn) if withdrawn else whole
+    if withdrawn and len(table) == 0:
+        raise DataError(f"all drives of {root / recipe.version} were withdrawn: `olivine drives list` says why.")
     if len(table) == 0:
         raise DataError(f"{root / recipe.version} has no keyframes: its sample table is empty.")
-    splits = assign_splits(table.scenes, recipe.version, root)
+    splits = assign_splits(whole.scenes, recipe.version, root)
     image_size = _image_size(table)
     resolved = recipe.resolved() | {"source": source_digest(root, recipe.version, table)}
+    if withdrawn:
+        resolved["withdrawn"] = withdrawn
     out = begin(store, "ingest", "drives", {}, resolved, seed=0)
     if isinstance(out, Artifact):
         return out

@@ -12,7 +12,7 @@ def miniature() -> Recipe:
     assert whole.pretrain is not None
     pretrain = whole.pretrain.model_copy(update={"epochs": 5, "num_pairs": 1024, "checkpoint_every": 1000})
     finetune = whole.finetune.model_copy(
-        update={"every_nth": 100, "batch_size": 2, "epochs": 300, "curve_points": 4, "checkpoint_every": 1000}
+        update={"every_nth": 100, "batch_size": 2, "epochs": 200, "curve_points": 4, "checkpoint_every": 1000}
     )
     return whole.model_copy(
         update={"name": "miniature", "scale": "miniature", "pretrain": pretrain, "finetune": finetune}

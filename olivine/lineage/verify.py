@@ -1,0 +1,117 @@
+"""Verify: read everything reachable again, and hold manifests, records, statements and index against one another."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from olivine.artifacts import Artifact, Manifest, canonical_json, sha256_hex, verify
+from olivine.artifacts.provenance import (
+    BY_MATERIAL,
+    BY_SUBJECT,
+    PREDICATE_TYPE,
+    STATEMENT_TYPE,
+    fact_folder,
+    facts_of,
+    statement_key,
+)
+from olivine.errors import UsageError
+from olivine.lineage.source import Place, StoreSource, require_manifest
+from olivine.lineage.trace import ancestors
+from olivine.store import Store
+
+_METADATA = {"run": "invocationId", "started": "startedOn", "ended": "finishedOn"}
+"""Fields of a run's record and where a statement has them."""
+
+
+def verify_lineage(store: Store, place: Place) -> list[str]:
+    """Problems in an artifact and all behind it, one line each; empty when all is as it was published.
+
+    Every byte of data is read and hashed; every manifest is compared with what those made from it and the records say
+    of it; every statement must bear its own digest and fit its manifest; every edge must be in the index.
+    """
+    source = StoreSource(store)
+    problems = verify(Artifact(store, require_manifest(source, place)))
+    if problems:
+        # What is behind a broken manifest cannot be walked.
+        return problems
+    for manifest in ancestors(source, place):
+        problems += _check_statements(store, manifest) + _check_index(store, manifest)
+    return problems
+
+
+def read_statements(store: Store, id: str) -> dict[str, bytes]:
+    """The statements about an artifact by digest, unchecked; missing ones are empty."""
+    found = {}
+    for key in store.list(f"{BY_SUBJECT}/{id}"):
+        digest = key.rsplit("/", 1)[1]
+        try:
+            found[digest] = store.read(statement_key(digest))
+        except FileNotFoundError:
+            found[digest] = b""
+    return found
+
+
+def _check_statements(store: Store, manifest: Manifest) -> list[str]:
+    statements = read_statements(store, manifest.id)
+    if not statements:
+        return [
+            f"{manifest.key}: has no statement of its provenance. `olivine lineage repair` writes it from its records."
+        ]
+    problems = []
+    for digest, data in statements.items():
+        if sha256_hex(data) != digest:
+            problems.append(f"{statement_key(digest)}: is missing or was changed. Restore it from a copy.")
+        elif problem := _misfit(store, manifest, data):
+            problems.append(f"{statement_key(digest)}: {problem}")
+    return problems
+
+
+def _misfit(store: Store, manifest: Manifest, data: bytes) -> str | None:
+    """What a statement says that its artifact does not."""
+    try:
+        statement: dict[str, Any] = json.loads(data)
+        subjects = {item["name"]: item["digest"]["sha256"] for item in statement["subject"]}
+        definition = statement["predicate"]["buildDefinition"]
+        materials = {item["uri"]: item.get("digest", {}) for item in definition["resolvedDependencies"]}
+        types = (statement["_type"], statement["predicateType"])
+        parameters = definition["externalParameters"]
+        runs = {item["uri"]: item["annotations"] for item in statement["predicate"]["runDetails"]["byproducts"]}
+        metadata = statement["predicate"]["runDetails"]["metadata"]
+        run = {name: metadata[key] for name, key in _METADATA.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return f"is no statement of provenance ({error})."
+    if types != (STATEMENT_TYPE, PREDICATE_TYPE):
+        return f"is of the types {types}, which are unknown here."
+    expected = {blob.path: blob.sha256 for blob in manifest.data}
+    if subjects != expected | {manifest.key: sha256_hex(store.read(manifest.key))}:
+        return f"is about other bytes than {manifest.key} has."
+    if (parameters.get("recipe"), parameters.get("seed")) != (manifest.recipe, manifest.seed):
+        return f"tells of another recipe or seed than {manifest.key}."
+    for ref in manifest.inputs.values():
+        key = f"{ref.stage}/{ref.id}/manifest.json"
+        if materials.get(key) != {"sha256": sha256_hex(store.read(key))}:
+            return f"does not name its material {key} as it is now."
+    published = {"artifact": manifest.input_ref().model_dump(), "data_digest": manifest.data_digest}
+    for uri, measured in runs.items():
+        if _read_or_empty(store, uri) != canonical_json(published | run | measured):
+            return f"tells of another run than {uri}."
+    return None
+
+
+def _read_or_empty(store: Store, key: str) -> bytes:
+    try:
+        return store.read(key)
+    except (FileNotFoundError, UsageError):
+        return b""
+
+
+def _check_index(store: Store, manifest: Manifest) -> list[str]:
+    end = f"{manifest.stage}/{manifest.id}"
+    keys = [f"{BY_MATERIAL}/{ref.id}/{end}" for ref in manifest.inputs.values()]
+    keys += [f"{fact_folder(*fact)}/{end}" for fact in facts_of(manifest)]
+    return [
+        f"{key}: is missing in the index, so that impact would not find {end}. `olivine lineage repair` adds it."
+        for key in keys
+        if store.size(key) is None
+    ]
