@@ -43,7 +43,7 @@ SCALES = {
         "demo",
         SynthRecipe(
             version=VERSION,
-            num_train_scenes=48,
+            num_train_scenes=96,
             num_select_scenes=6,
             num_test_scenes=12,
             train_keyframes_per_scene=2,
