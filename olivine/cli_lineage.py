@@ -50,11 +50,18 @@ def impact(
 
 
 @lineage_app.command()
-def verify(artifact: NameArgument, store: StoreOption = "./store") -> None:
+def verify(
+    artifact: NameArgument,
+    keys: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Folder of public keys (PEM): one of them must have signed each statement."),
+    ] = None,
+    store: StoreOption = "./store",
+) -> None:
     """Hash everything behind an artifact again; exit code 65 and the names of what differs."""
     from olivine.lineage.command import run_verify
 
-    run_verify(store, artifact)
+    run_verify(store, artifact, keys)
 
 
 @lineage_app.command()

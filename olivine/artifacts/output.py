@@ -15,6 +15,7 @@ from olivine.artifacts.manifest import Blob, Manifest, Quarantined, data_digest
 from olivine.artifacts.parts import load_part, save_part
 from olivine.artifacts.provenance import write_provenance
 from olivine.artifacts.record import RunRecorder
+from olivine.artifacts.signatures import check_signing_key
 from olivine.errors import IntegrityError, UsageError
 from olivine.store import Store
 
@@ -120,7 +121,12 @@ def begin(
     recipe: dict[str, Any],
     seed: int,
 ) -> Artifact | Output:
-    """The finished artifact when the same inputs, recipe and code already made it, else a fresh Output."""
+    """The finished artifact when the same inputs, recipe and code already made it, else a fresh Output.
+
+    Raises:
+        ConfigError: statements are to be signed, and the key cannot.
+    """
+    check_signing_key()
     output = Output(store, stage, kind, inputs, recipe, seed, RunRecorder())
     return open_artifact(store, stage, output.id) or output
 

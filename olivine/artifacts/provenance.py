@@ -5,6 +5,7 @@ A statement is written once, under its own digest. Listing a folder of the index
 without any database:
 
     records/provenance/<sha256>.json              the statement
+    records/signatures/<sha256>/<key>.json        signatures of it, where a key is named
     records/by-subject/<id>/<sha256>              which statements are about this artifact
     records/by-material/<id>/<stage>/<id>         what was made from this artifact
     records/by-fact/<sort>/<value>/<stage>/<id>   what was made from this drive, by this commit, with these weights
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from olivine.artifacts.digest import canonical_json, sha256_hex
 from olivine.artifacts.record import records_folder
+from olivine.artifacts.signatures import sign
 from olivine.store.keys import is_key
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def write_provenance(store: Store, manifest: Manifest, run: dict[str, Any]) -> s
     statement = canonical_json(build_statement(store, manifest, run))
     digest = sha256_hex(statement)
     store.create(statement_key(digest), statement)
+    sign(store, digest, statement)
     # The index last: a key leads to something that is there.
     store.create(f"{BY_SUBJECT}/{manifest.id}/{digest}", b"")
     write_index(store, manifest)

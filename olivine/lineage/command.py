@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from olivine.artifacts import Manifest
+from olivine.artifacts.signatures import read_public_keys
 from olivine.artifacts.withdrawn import withdraw, withdrawals
 from olivine.errors import IntegrityError
 from olivine.lineage.card import write_card
@@ -73,15 +74,15 @@ def run_impact(store_url: str, asked: str, mirror: bool, as_json: bool) -> None:
     _print_manifests(found.reached)
 
 
-def run_verify(store_url: str, name: str) -> None:
-    """Hash everything behind an artifact again.
+def run_verify(store_url: str, name: str, keys: Path | None) -> None:
+    """Hash everything behind an artifact again; with a folder of public keys, ask for signatures too.
 
     Raises:
         IntegrityError: something differs; the message names all of it.
     """
     store = open_store(store_url)
     place = find_place(StoreSource(store), name)
-    problems = verify_lineage(store, place)
+    problems = verify_lineage(store, place, read_public_keys(keys) if keys else None)
     if problems:
         raise IntegrityError("\n".join([f"{len(problems)} problems:", *problems]))
     count = len(ancestors(StoreSource(store), place))

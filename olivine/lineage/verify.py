@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from olivine.artifacts import Artifact, Manifest, canonical_json, sha256_hex, verify
 from olivine.artifacts.provenance import (
@@ -15,20 +16,25 @@ from olivine.artifacts.provenance import (
     facts_of,
     statement_key,
 )
+from olivine.artifacts.signatures import signed_by
 from olivine.errors import UsageError
 from olivine.lineage.source import Place, StoreSource, require_manifest
 from olivine.lineage.trace import ancestors
 from olivine.store import Store
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 _METADATA = {"run": "invocationId", "started": "startedOn", "ended": "finishedOn"}
 """Fields of a run's record and where a statement has them."""
 
 
-def verify_lineage(store: Store, place: Place) -> list[str]:
+def verify_lineage(store: Store, place: Place, keys: Mapping[str, Ed25519PublicKey] | None = None) -> list[str]:
     """Problems in an artifact and all behind it, one line each; empty when all is as it was published.
 
     Every byte of data is read and hashed; every manifest is compared with what those made from it and the records say
-    of it; every statement must bear its own digest and fit its manifest; every edge must be in the index.
+    of it; every statement must bear its own digest and fit its manifest; every edge must be in the index. With `keys`
+    one of them must have signed each statement.
     """
     source = StoreSource(store)
     problems = verify(Artifact(store, require_manifest(source, place)))
@@ -37,6 +43,8 @@ def verify_lineage(store: Store, place: Place) -> list[str]:
         return problems
     for manifest in ancestors(source, place):
         problems += _check_statements(store, manifest) + _check_index(store, manifest)
+        if keys is not None:
+            problems += _check_signatures(store, manifest, keys)
     return problems
 
 
@@ -65,6 +73,14 @@ def _check_statements(store: Store, manifest: Manifest) -> list[str]:
         elif problem := _misfit(store, manifest, data):
             problems.append(f"{statement_key(digest)}: {problem}")
     return problems
+
+
+def _check_signatures(store: Store, manifest: Manifest, keys: Mapping[str, Ed25519PublicKey]) -> list[str]:
+    return [
+        f"{statement_key(digest)}: none of the {len(keys)} keys has signed it ({manifest.kind} {manifest.id[:12]})."
+        for digest, data in read_statements(store, manifest.id).items()
+        if not signed_by(store, digest, data, keys)
+    ]
 
 
 def _misfit(store: Store, manifest: Manifest, data: bytes) -> str | None:
