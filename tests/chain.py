@@ -152,3 +152,10 @@ def damage(chain: Chain, artifact: Artifact, prefix: str) -> list[str]:
         file = folder / artifact.manifest.blob(path).key
         file.write_bytes(b"\xff" * file.stat().st_size)
     return paths
+
+
+def copy_drives(artifact: Artifact, folder: Path) -> Artifact:
+    """Drives in a store of their own, without labels."""
+    source = artifact.store.url.removeprefix("file://")
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("label", "parts"))
+    return Artifact(open_store(str(folder)), artifact.manifest)

@@ -1,4 +1,4 @@
-"""Class lists: what the ids of weak labels mean, and which nuScenes categories each of them covers."""
+"""Class lists: what the ids of weak labels mean, what a detector is asked for, which nuScenes categories they cover."""
 
 from __future__ import annotations
 
@@ -16,15 +16,29 @@ IGNORE_ID: Final = 255
 """Pixels and pairs without a weak label."""
 
 _FOLDER = Path(__file__).parent / "classes"
+_SEPARATORS = ".?"
+"""What text encoders of detectors take as the end of a phrase."""
 
 
 class WeakClass(BaseModel):
-    """One weak class and the nuScenes categories that it covers (none for a background class)."""
+    """One weak class, the nuScenes categories that it covers (none for a background class), and its prompts.
+
+    A detector is asked for every prompt; what it finds by any of them is of this class, so prompts are synonyms.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     id: int = Field(ge=0, lt=IGNORE_ID)
     name: str
     nuscenes: tuple[str, ...]
+    prompts: tuple[str, ...] = ()
+
+
+class Trap(BaseModel):
+    """An id that means two things in the masks of whoever made this list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    id: int = Field(ge=0, lt=IGNORE_ID)
+    meaning: str
 
 
 class ClassList(BaseModel):
@@ -34,6 +48,7 @@ class ClassList(BaseModel):
     name: str
     source: str
     ignore_id: Literal[255] = IGNORE_ID
+    trap: Trap | None = None
     classes: tuple[WeakClass, ...]
 
     @model_validator(mode="after")
@@ -45,6 +60,22 @@ class ClassList(BaseModel):
         if unknown or len(covered) != len(set(covered)):
             raise ValueError(f"each nuScenes category may stand once; unknown or doubled: {sorted(unknown) or covered}")
         return self
+
+    @model_validator(mode="after")
+    def _check_prompts(self) -> ClassList:
+        asked = [prompt for item in self.classes for prompt in item.prompts]
+        bad = [p for p in asked if not p or p != " ".join(p.lower().split()) or any(sign in p for sign in _SEPARATORS)]
+        if bad:
+            raise ValueError(f"a prompt is lower-case words with single spaces and without . or ?, unlike {bad[0]!r}")
+        twice = sorted({prompt for prompt in asked if asked.count(prompt) > 1})
+        if twice:
+            raise ValueError(f"each prompt may stand once, or its class is not known: {twice[0]!r}")
+        return self
+
+    @property
+    def prompts(self) -> dict[str, int]:
+        """Class id by prompt, in the order of the list: what a detector is asked."""
+        return {prompt: item.id for item in self.classes for prompt in item.prompts}
 
     @property
     def names(self) -> list[str]:

@@ -14,6 +14,8 @@ from PIL import Image
 from olivine.drives import CAMERAS, Drives, Keyframe
 from olivine.errors import ConfigError, DataError, IntegrityError, UsageError
 from olivine.label.class_list import IGNORE_ID, ClassList, load_class_list
+from olivine.label.compose import Composite
+from olivine.label.instances import Instances
 from olivine.label.recipe import LabelRecipe
 from olivine.label.simulate import simulate_masks
 
@@ -23,18 +25,31 @@ class Labels:
     """Weak labels of one keyframe.
 
     `pair_label_M` uint8 class ids, 255 unlabelled; `masks` one uint8 [height, width] an image in the order of CAMERAS,
-    or None where the labeler knows points alone.
+    or None where the labeler knows points alone. `found` is one an image too, where the labeler knows instances.
     """
 
     pair_label_M: NDArray[np.uint8]
     masks: list[NDArray[np.uint8]] | None
+    found: list[Found] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What stands behind the mask of one image: its instances, and what was composed of them."""
+
+    instances: Instances
+    composite: Composite
 
 
 class Labeler(Protocol):
-    """Labels keyframes. `kind` is shown beside every result that rests on its labels."""
+    """Labels keyframes. `kind` is shown beside every result that rests on its labels.
+
+    `is_slow`: a killed run keeps every keyframe that it has labelled, not only whole shards.
+    """
 
     kind: str
     classes: ClassList
+    is_slow: bool
 
     def label(self, drives: Drives, keyframe: Keyframe) -> Labels:
         """Weak labels of one keyframe; DataError when it cannot be labelled."""
@@ -45,6 +60,7 @@ class TruthLabeler:
     """Hand labels as weak labels: the upper bound of the paper's Table 6a."""
 
     kind = "truth"
+    is_slow = False
 
     def __init__(self, recipe: LabelRecipe) -> None:
         self.classes = load_class_list(recipe.classes)
@@ -59,6 +75,7 @@ class ImportLabeler:
     """Masks made elsewhere: one 8-bit PNG an image, at the image's own path with .png for .jpg."""
 
     kind = "import"
+    is_slow = False
 
     def __init__(self, recipe: LabelRecipe) -> None:
         if recipe.folder is None or not Path(recipe.folder).is_dir():
@@ -69,6 +86,11 @@ class ImportLabeler:
         self._folder = Path(recipe.folder)
         self._valid = np.zeros(256, bool)
         self._valid[[item.id for item in self.classes.classes] + [IGNORE_ID]] = True
+        self._meaning = np.arange(256, dtype=np.uint8)
+        if recipe.trap == "ignore":
+            if self.classes.trap is None:
+                raise UsageError(f"label.trap=ignore: class list {self.classes.name!r} has no id with two meanings.")
+            self._meaning[self.classes.trap.id] = IGNORE_ID
 
     def label(self, drives: Drives, keyframe: Keyframe) -> Labels:
         """Read the six masks and look up each pair's pixel."""
@@ -89,13 +111,14 @@ class ImportLabeler:
         unknown = np.unique(mask[~self._valid[mask]])
         if unknown.size:
             raise DataError(f"{path}: ids {unknown[:8].tolist()} are not in class list {self.classes.name!r}.")
-        return mask
+        return self._meaning[mask]
 
 
 class SimulatedLabeler:
     """Perturbed renderings of synthetic drives. Not a real label generator, and named so wherever it matters."""
 
     kind = "simulated"
+    is_slow = False
 
     def __init__(self, recipe: LabelRecipe) -> None:
         self.classes = load_class_list(recipe.classes)
@@ -122,8 +145,25 @@ class SimulatedLabeler:
         return Labels(pair_labels(masks, keyframe), masks)
 
 
+class NoLabeler:
+    """No category at all: for methods that need superpixels alone."""
+
+    kind = "none"
+    is_slow = False
+
+    def __init__(self, recipe: LabelRecipe) -> None:
+        self.classes = load_class_list(recipe.classes)
+
+    def label(self, drives: Drives, keyframe: Keyframe) -> Labels:
+        """Every pair unlabelled."""
+        return Labels(np.full(len(keyframe.pair_point_M), IGNORE_ID, np.uint8), None)
+
+
 class ShuffledLabeler:
     """A control, not a labeler: the masks of a keyframe are those of the one half the drives away."""
+
+    # What is kept of a keyframe goes by its own bytes, and these labels come from another one's.
+    is_slow = False
 
     def __init__(self, inner: Labeler) -> None:
         self._inner, self.kind, self.classes = inner, inner.kind, inner.classes
@@ -142,9 +182,15 @@ def make_labeler(recipe: LabelRecipe) -> Labeler:
     """The labeler of a recipe.
 
     Raises:
-        UsageError: a class list or folder that is not there.
+        UsageError: a class list or folder that is not there. What `load_detector` raises, for `grounded_sam`.
     """
-    labeler: Labeler = LABELERS[recipe.labeler](recipe)
+    if recipe.labeler == "grounded_sam":
+        # Here, so that the other labelers need nothing that it needs.
+        from olivine.label.grounded import GroundedSamLabeler
+
+        labeler: Labeler = GroundedSamLabeler(recipe)
+    else:
+        labeler = LABELERS[recipe.labeler](recipe)
     return ShuffledLabeler(labeler) if recipe.shuffled else labeler
 
 
@@ -160,8 +206,9 @@ def _png(data: bytes) -> NDArray[np.int32]:
         return np.asarray(image).astype(np.int32)
 
 
-LABELERS: dict[str, type[TruthLabeler] | type[ImportLabeler] | type[SimulatedLabeler]] = {
+LABELERS: dict[str, type[TruthLabeler] | type[ImportLabeler] | type[SimulatedLabeler] | type[NoLabeler]] = {
     "import": ImportLabeler,
     "truth": TruthLabeler,
     "simulated": SimulatedLabeler,
+    "none": NoLabeler,
 }

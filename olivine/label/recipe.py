@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from olivine.models.vfm.recipe import DetectorRecipe, SegmenterRecipe
 from olivine.recipe import StageRecipe
 
 
@@ -46,12 +47,42 @@ class SlicRecipe(StageRecipe):
     is the same within 5 % and the time more than tenfold (benchmark W4)."""
 
 
+class ComposeRecipe(StageRecipe):
+    """How instances become one category a pixel; `olivine label recompose` applies another one without the models."""
+
+    score: float = Field(0.25, ge=0, le=1)
+    """Least score of a box that is painted (Grounding DINO's own value)."""
+
+    score_by_class: dict[str, float] = Field(default_factory=dict)
+    """Another least score for single classes, by their names."""
+
+    nms_iou: float = Field(0.7, ge=0, le=1)
+    """Of two boxes of one class that overlap by more than this (IoU), the one with the lower score is left out."""
+
+
+class ExecutionRecipe(StageRecipe):
+    """How the work is done. None of it changes a byte of the labels on a processor, so it is no part of their id."""
+
+    batch_images: int = Field(6, ge=1)
+    """Images that go through a model at once on a GPU; halved when its memory does not hold them. One on a processor,
+    where more are no faster and their last bits would depend on the batch."""
+
+    workers: int = Field(2, ge=1)
+    """Keyframes under way at once: their images are decoded and their masks encoded while a model works. What a
+    killed run of the labeler `grounded_sam` repeats at most."""
+
+    device: str = "auto"
+    """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
+
+
 class LabelRecipe(StageRecipe):
     """Which labeler, with which classes."""
 
-    labeler: Literal["import", "truth", "simulated"] = "import"
-    """`import`: PNG masks made elsewhere. `truth`: hand labels as weak labels, the paper's own ablation (Table 6a).
-    `simulated`: perturbed renderings of synthetic drives; says so wherever a result of it is shown."""
+    labeler: Literal["import", "truth", "simulated", "grounded_sam", "none"] = "import"
+    """`import`: PNG masks made elsewhere. `grounded_sam`: boxes by the `detector`, masks by the `segmenter`. `truth`:
+    hand labels as weak labels, the paper's own ablation (Table 6a). `simulated`: perturbed renderings of synthetic
+    drives; says so wherever a result of it is shown. `none`: no category at all, for methods that need superpixels
+    alone (SLidR, Seal)."""
 
     classes: str = "grounded_sam"
     """Name of a class list in `olivine/label/classes`, or the path of one in the same form."""
@@ -59,12 +90,29 @@ class LabelRecipe(StageRecipe):
     folder: str | None = None
     """For `import`: the folder of masks, laid out as the images are, with .png for .jpg (paper: `camseg`)."""
 
+    trap: Literal["class", "ignore"] = "class"
+    """For `import` of a class list in which an id is both a class and unpainted (`seem`: id 0, barrier). `class`: as
+    the reference reads it, all of its pixels are that class. `ignore`: none of them is anything."""
+
+    detector: DetectorRecipe = DetectorRecipe()
+    """For `grounded_sam`: boxes from the prompts of the class list."""
+
+    segmenter: SegmenterRecipe = SegmenterRecipe()
+    """For `grounded_sam`: masks from boxes. For `superpixels` automatic: masks from a grid of points."""
+
+    compose: ComposeRecipe = ComposeRecipe()
+    """For `grounded_sam`: from instances to one category a pixel."""
+
+    execution: ExecutionRecipe = ExecutionRecipe()
+    """How the work is done, without an effect on its result."""
+
     simulated: SimulatedRecipe = SimulatedRecipe()
     """Used by the labeler `simulated` alone."""
 
-    superpixels: Literal["none", "slic", "masks"] = "none"
-    """Segments of the images for SLidR, ST-SLidR (`slic`) and Seal (`masks`: the connected parts of the weak-label
-    masks, our reading where instances are not known)."""
+    superpixels: Literal["none", "slic", "masks", "automatic"] = "none"
+    """Segments of the images for SLidR, ST-SLidR (`slic`) and Seal. `masks`: the painted instances where the labeler
+    knows them, else the connected parts of its masks (our reading). `automatic`: the masks that the `segmenter` finds
+    by itself, without classes."""
 
     slic: SlicRecipe = SlicRecipe()
     """Used with `superpixels` slic alone."""

@@ -2,147 +2,183 @@
 
 from __future__ import annotations
 
-import io
+import os
+import sys
+import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image
 
-from olivine.artifacts import Artifact, Output, Quarantined, begin
-from olivine.drives import CAMERAS, Drives, Keyframe
+from olivine.artifacts import Artifact, Manifest, Output, Quarantined, begin, canonical_json, sha256_hex
+from olivine.artifacts.code import code_version
+from olivine.artifacts.parts import load_part, save_part
+from olivine.drives import CAMERAS, Drives
 from olivine.errors import DataError, IntegrityError
-from olivine.label.labelers import Labeler, Labels, make_labeler
+from olivine.label.done import MEASURED, Done, Tally, finish_keyframe
+from olivine.label.instances import join_instances
+from olivine.label.labelers import Labeler, make_labeler
 from olivine.label.recipe import LabelRecipe
 from olivine.label.source import source_digest
-from olivine.label.superpixels import check_superpixels, make_superpixels
-from olivine.packs import Entry, array_bytes, build_shard, index_bytes
-from olivine.packs.superpixels import superpixel_members
+from olivine.label.superpixels import check_superpixels, load_superpixel_segmenter, make_superpixels
+from olivine.models.vfm.seam import AutomaticSegmenter
+from olivine.packs import build_shard, index_bytes
 from olivine.progress import Progress
 from olivine.quarantine import Quarantine
 
-_NUM_IDS = 256
+_SECONDS_AN_HOUR = 3600
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What labels a keyframe, and with what."""
+
+    drives: Drives
+    labeler: Labeler
+    segmenter: AutomaticSegmenter | None
+    recipe: LabelRecipe
+    identity: dict[str, Any]
+    """What determines the labels of a keyframe beside its own bytes."""
+    digests: dict[str, str]
+    """Of these, by keyframe."""
+
+    def part_key(self, token: str) -> str:
+        """Where a keyframe is kept: by its content, so that drives that grew are labelled where they are new."""
+        facts = self.identity | {"keyframe": token, "sha256": self.digests[token]}
+        return f"parts/label-keyframes/{sha256_hex(canonical_json(facts))}.json"
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether every keyframe is kept at once, and not only whole shards."""
+        return self.labeler.is_slow or self.segmenter is not None
+
+    def label(self, token: str) -> Done | DataError:
+        """One keyframe, or what is wrong with it."""
+        keyframe = self.drives.keyframe(token)
+        try:
+            labels = self.labeler.label(self.drives, keyframe)
+            wants = self.recipe.superpixels != "none"
+            segments = make_superpixels(self.drives, keyframe, labels, self.recipe, self.segmenter) if wants else None
+        except IntegrityError:
+            # The store is damaged, not the frame: published without it, the labels would stay so after the repair.
+            raise
+        except DataError as error:
+            return error
+        return finish_keyframe(self.drives, keyframe, self.labeler, labels, segments)
 
 
 def run(drives: Artifact, recipe: LabelRecipe) -> Artifact:
     """Label every keyframe of `drives`; return the `weak_labels` artifact, finished earlier or now.
 
     Raises:
-        UsageError: no such class list or folder, or superpixels that the labeler cannot give. ConfigError: they need
-            a library that is not installed. DataError: too many masks or images that are missing or broken.
+        UsageError: no such class list or folder, no weights named, or superpixels that the labeler cannot give.
+            ConfigError: a library or weights that are not there. IntegrityError: other weights than the recipe's.
+            DataError: weights of another model; too many masks or images that are missing or broken.
     """
     check_superpixels(recipe)
     labeler = make_labeler(recipe)
+    return label_drives(drives, labeler, recipe, {"drives": drives.manifest})
+
+
+def label_drives(drives: Artifact, labeler: Labeler, recipe: LabelRecipe, inputs: dict[str, Manifest]) -> Artifact:
+    """Label every keyframe by `labeler`; `inputs` are all that it reads."""
     resolved = recipe.resolved() | {
         "class_list": labeler.classes.model_dump(mode="json"),
         "source": source_digest(recipe),
     }
-    out = begin(drives.store, "label", "weak_labels", {"drives": drives.manifest}, resolved, recipe.seed)
+    # It says how the work is done and changes none of it.
+    del resolved["execution"]
+    out = begin(drives.store, "label", "weak_labels", inputs, resolved, recipe.seed)
     if isinstance(out, Artifact):
         return out
     reader = Drives(drives)
+    identity = {"recipe": resolved, "code": code_version("label").digest}
+    work = _Work(reader, labeler, load_superpixel_segmenter(recipe), recipe, identity, reader.column("sha256"))
     # As weak labels, hand labels of `test` would be read before the evaluation.
     tokens = reader.tokens("all_train" if labeler.kind == "truth" else None)
     parts = [tokens[i : i + recipe.keyframes_per_shard] for i in range(0, len(tokens), recipe.keyframes_per_shard)]
-    notes: list[dict[str, Any]] = []
+    notes: dict[int, dict[str, Any]] = {}
     with Progress("label", len(tokens), "keyframes") as progress:
-        for number, part in enumerate(parts):
+        for number in _own_first(len(parts)):
             note = out.load_part(f"shard-{number:05d}")
             if note:
-                progress.skip(len(part))
+                progress.skip(len(parts[number]))
             else:
-                note = _label_shard(out, reader, labeler, part, number, recipe, progress)
-            notes.append(note)
-    return _publish(out, drives, labeler, recipe, notes, len(tokens))
+                note = _label_shard(out, work, parts[number], number, progress)
+            notes[number] = note
+    return _publish(out, drives, labeler, recipe, [notes[number] for number in range(len(parts))], len(tokens))
 
 
-def _label_shard(
-    out: Output,
-    drives: Drives,
-    labeler: Labeler,
-    tokens: list[str],
-    number: int,
-    recipe: LabelRecipe,
-    progress: Progress,
-) -> dict[str, Any]:
+def _own_first(num_shards: int) -> list[int]:
+    """The order in which this process of several (torchrun) takes the shards: its own, then what others left.
+
+    They share nothing but the store, in which each finds what the others have finished: one that dies leaves its
+    shards to the rest.
+    """
+    rank, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    return sorted(range(num_shards), key=lambda number: ((number - rank) % processes, number))
+
+
+def _label_shard(out: Output, work: _Work, tokens: list[str], number: int, progress: Progress) -> dict[str, Any]:
     """Label one shard's keyframes, write it, and keep it as a part. The note holds its index rows and counts."""
-    path = f"shards/{number:05d}.tar"
-    confusion = np.zeros((_NUM_IDS, _NUM_IDS), np.int64)
-    entries = []
-    num_segments: list[int] = []
+    path, instances_path = f"shards/{number:05d}.tar", f"instances/{number:05d}.parquet"
+    tally, entries, instances = Tally(), [], []
     quarantine = Quarantine("label")
-
-    def work(token: str) -> tuple[NDArray[np.int64], Entry, list[int]] | DataError:
-        keyframe = drives.keyframe(token)
-        try:
-            labels = labeler.label(drives, keyframe)
-            segments, counts = _segments(drives, keyframe, labels, recipe)
-        except IntegrityError:
-            # The store is damaged, not the frame: published without it, the labels would stay so after the repair.
-            raise
-        except DataError as error:
-            return error
-        truth_M = _truth(drives, labeler, token, keyframe.pair_point_M)
-        counted = np.bincount(truth_M.astype(np.int64) * _NUM_IDS + labels.pair_label_M, minlength=_NUM_IDS**2)
-        return counted.reshape(_NUM_IDS, _NUM_IDS), _entry(token, labels, segments), counts
-
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for token, result in zip(tokens, pool.map(work, tokens), strict=True):
-            if isinstance(result, DataError):
-                quarantine.add(token, str(result))
-            else:
-                confusion += result[0]
-                entries.append(result[1])
-                num_segments += result[2]
-            progress.advance()
+    for token, result in zip(tokens, _label_keyframes(out, work, tokens, progress), strict=True):
+        if isinstance(result, DataError):
+            quarantine.add(token, str(result))
+            continue
+        tally.add(result.confusion, result.pixels, result.num_segments)
+        entries.append(result.entry)
+        instances += [result.instances] if result.instances else []
     data, rows = build_shard(path, entries)
     out.put(path, data)
-    true, given = np.nonzero(confusion)
-    counts = [[int(t), int(g), int(confusion[t, g])] for t, g in zip(true, given, strict=True)]
+    paths = [path]
+    if instances:
+        out.put(instances_path, join_instances(instances))
+        paths.append(instances_path)
     bad = [item.model_dump() for item in quarantine.frames]
-    note = {"rows": rows, "confusion": counts, "num_segments": num_segments, "quarantined": bad}
+    note = {"rows": rows, "tally": tally.to_note(), "quarantined": bad}
     if not bad:
         # A shard with bad frames is tried anew by the next run: they may have been repaired.
-        out.save_part(f"shard-{number:05d}", [path], note)
+        out.save_part(f"shard-{number:05d}", paths, note)
     return note
 
 
-def _truth(drives: Drives, labeler: Labeler, token: str, pair_point_M: NDArray[np.int32]) -> NDArray[np.uint8]:
-    """True weak class of each pair, to measure simulated labels with; 255 wherever truth must not or cannot be read.
+def _label_keyframes(out: Output, work: _Work, tokens: list[str], progress: Progress) -> Iterator[Done | DataError]:
+    """The keyframes in their order, several under way at once."""
 
-    Hand labels of `test` are for the evaluation alone.
-    """
-    if labeler.kind == "import" or drives.split(token) == "test" or not drives.has_lidarseg(token):
-        return np.full(len(pair_point_M), 255, np.uint8)
-    truth_M: NDArray[np.uint8] = labeler.classes.from_nuscenes()[drives.lidarseg(token)[pair_point_M]]
-    return truth_M
+    def do(token: str) -> tuple[Done | DataError, bool]:
+        kept = load_part(out.store, work.part_key(token)) if work.is_slow else None
+        if kept:
+            return Done.from_note(kept.note), False
+        result = work.label(token)
+        if work.is_slow and isinstance(result, Done):
+            save_part(out.store, work.part_key(token), [], result.to_note())
+        return result, True
 
-
-def _segments(
-    drives: Drives, keyframe: Keyframe, labels: Labels, recipe: LabelRecipe
-) -> tuple[dict[str, bytes], list[int]]:
-    """Members of the head that hold the superpixels, and their number in each image, where the recipe wants some."""
-    if recipe.superpixels == "none":
-        return {}, []
-    superpixels, counts = make_superpixels(drives, keyframe, labels.masks, recipe)
-    return superpixel_members(superpixels), counts
-
-
-def _entry(token: str, labels: Labels, segments: dict[str, bytes]) -> Entry:
-    confidence_M = np.where(labels.pair_label_M == 255, 0, 255).astype(np.uint8)
-    head = {"pair_label.npy": array_bytes(labels.pair_label_M), "pair_confidence.npy": array_bytes(confidence_M)}
-    masks = zip(CAMERAS, labels.masks or (), strict=False)
-    head |= segments
-    tail = {f"{camera}.png": _encode_png(mask) for camera, mask in masks}
-    return Entry(token, head, tail, {"num_pairs": len(labels.pair_label_M)})
+    started, is_first = time.monotonic(), True
+    with ThreadPoolExecutor(max_workers=work.recipe.execution.workers) as pool:
+        for result, is_fresh in pool.map(do, tokens):
+            if is_fresh:
+                progress.advance()
+            else:
+                progress.skip(1)
+            if is_fresh and is_first and work.is_slow and progress.done == 1:
+                _say_estimate(time.monotonic() - started, progress.total)
+            is_first = is_first and not is_fresh
+            yield result
 
 
-def _encode_png(mask_HW: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(mask_HW).save(buffer, "png", compress_level=3)
-    return buffer.getvalue()
+def _say_estimate(seconds: float, num_keyframes: int) -> None:
+    """What is to come, once the first keyframe has shown it."""
+    images = num_keyframes * len(CAMERAS)
+    hours = seconds * num_keyframes / _SECONDS_AN_HOUR
+    print(f"label: {images} images, about {hours:.2g} h on this device ({seconds:.1f} s a keyframe)", file=sys.stderr)
 
 
 def _publish(
@@ -158,18 +194,24 @@ def _publish(
     quarantine.check(num_keyframes)
     out.put("index.parquet", index_bytes([row for note in notes for row in note["rows"]], {"num_pairs": pa.int64()}))
     out.put("classes.json", labeler.classes.model_dump_json(indent=1).encode())
-    confusion = np.zeros((_NUM_IDS, _NUM_IDS), np.int64)
-    for true, given, count in (cell for note in notes for cell in note["confusion"]):
-        confusion[true, given] += count
-    pairs, labelled = int(confusion.sum()), int(confusion[:, :255].sum())
+    tally = Tally()
+    for note in notes:
+        tally.add(**note["tally"])
+    num_classes = len(labeler.classes.names)
     summary = {
         "kind": labeler.kind,
         "classes": labeler.classes.names,
-        "pairs_by_class": confusion[:, : len(labeler.classes.names)].sum(axis=0).tolist(),
-        **_accuracy(confusion, labeler),
-        **_describe_superpixels(recipe, [count for note in notes for count in note["num_segments"]]),
+        "pairs_by_class": tally.confusion[:, :num_classes].sum(axis=0).tolist(),
+        "pixels_by_class": tally.pixels[0, :num_classes].tolist(),
+        "unpainted_pixels": int(tally.pixels[0, 255]),
+        **_accuracy(tally.confusion, labeler),
+        **_describe_superpixels(recipe, tally.num_segments),
     }
-    counts = {"keyframes": sum(len(note["rows"]) for note in notes), "pairs": pairs, "labelled_pairs": labelled}
+    counts = {
+        "keyframes": sum(len(note["rows"]) for note in notes),
+        "pairs": int(tally.confusion.sum()),
+        "labelled_pairs": int(tally.confusion[:, :255].sum()),
+    }
     return out.publish(counts, summary, drives.manifest.licences, tuple(quarantine.frames))
 
 
@@ -177,7 +219,7 @@ def _accuracy(confusion: NDArray[np.int64], labeler: Labeler) -> dict[str, float
     """Share of right labels among labelled pairs, and of labelled among all, where the truth is a weak class."""
     known = confusion[:255]
     total, labelled = int(known.sum()), int(known[:, :255].sum())
-    if labeler.kind == "import" or not labelled:
+    if labeler.kind not in MEASURED or not labelled:
         return {"accuracy": None, "coverage": None}
     return {"accuracy": float(np.trace(known[:, :255]) / labelled), "coverage": labelled / total}
 

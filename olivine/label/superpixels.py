@@ -1,10 +1,10 @@
-"""Superpixels of camera images: SLIC on the image (SLidR), or the connected parts of its weak-label mask (Seal)."""
+"""Superpixels of camera images: SLIC on the image (SLidR), or the masks of its weak labels or of a segmenter (Seal)."""
 
 from __future__ import annotations
 
 import importlib.util
-import io
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,10 @@ from olivine.drives import CAMERAS, Drives, Keyframe
 from olivine.errors import ConfigError, DataError, UsageError
 from olivine.label.boundaries import SlicSpace, refine_boundaries
 from olivine.label.class_list import IGNORE_ID
+from olivine.label.images import decode_image
+from olivine.label.labelers import Labels
 from olivine.label.recipe import LabelRecipe, SlicRecipe
+from olivine.models.vfm.seam import AutomaticSegmenter
 from olivine.packs.superpixels import NO_SUPERPIXEL, Superpixels
 
 
@@ -25,33 +28,69 @@ def check_superpixels(recipe: LabelRecipe) -> None:
     Raises:
         UsageError: superpixels of masks, and the labeler makes none. ConfigError: scikit-image is not installed.
     """
-    if recipe.superpixels == "masks" and recipe.labeler == "truth":
+    if recipe.superpixels == "masks" and recipe.labeler in ("truth", "none"):
         raise UsageError(
-            "label.superpixels=masks needs masks, and the labeler truth makes none: use label.superpixels=slic."
+            f"label.superpixels=masks needs masks, and the labeler {recipe.labeler} makes none: use "
+            "label.superpixels=slic, or automatic."
         )
-    if recipe.superpixels != "none" and importlib.util.find_spec("skimage") is None:
+    if recipe.superpixels in ("slic", "masks") and importlib.util.find_spec("skimage") is None:
         raise ConfigError("superpixels need scikit-image, which is not installed: pip install 'olivine[superpixels]'.")
 
 
+def load_superpixel_segmenter(recipe: LabelRecipe) -> AutomaticSegmenter | None:
+    """The segmenter of `superpixels` automatic; None for all others (errors: as `load_automatic`)."""
+    if recipe.superpixels != "automatic":
+        return None
+    from olivine.models.vfm.load import load_automatic
+
+    return load_automatic(recipe.segmenter, recipe.execution.device)
+
+
 def make_superpixels(
-    drives: Drives, keyframe: Keyframe, masks: list[NDArray[np.uint8]] | None, recipe: LabelRecipe
+    drives: Drives, keyframe: Keyframe, labels: Labels, recipe: LabelRecipe, segmenter: AutomaticSegmenter | None
 ) -> tuple[Superpixels, list[int]]:
     """The superpixels of a keyframe's six images, and how many there are in each.
 
     Raises:
         DataError: an image that cannot be decoded, or more superpixels than there are ids.
     """
-    if recipe.superpixels == "slic":
-        images = zip(CAMERAS, drives.images(keyframe.token), strict=True)
-        maps = [slic_superpixels(_decode(jpeg, camera, drives.image_size), recipe.slic) for camera, jpeg in images]
+    if recipe.superpixels != "masks":
+        images = _images(drives, keyframe)
+        maps = [segment_image(image_HW3, recipe, segmenter) for image_HW3 in images]
+    elif labels.found is not None:
+        maps = [instance_superpixels(item.composite.instance_HW, recipe.min_segment_px) for item in labels.found]
     else:
-        assert masks is not None
-        maps = [mask_superpixels(mask_HW, recipe.min_segment_px) for mask_HW in masks]
+        assert labels.masks is not None
+        maps = [mask_superpixels(mask_HW, recipe.min_segment_px) for mask_HW in labels.masks]
     full_IHW = np.stack(maps)
     image, row, column = keyframe.pair_pixel_M3.T
     # Ids have no gap, so their number is one more than the greatest.
     counts = [int(np.where(map_HW == NO_SUPERPIXEL, -1, map_HW.astype(np.int64)).max()) + 1 for map_HW in maps]
     return Superpixels(full_IHW[image, row, column], _shrink(full_IHW, recipe.superpixel_map_size)), counts
+
+
+def _images(drives: Drives, keyframe: Keyframe) -> Iterator[NDArray[np.uint8]]:
+    for camera, jpeg in zip(CAMERAS, drives.images(keyframe.token), strict=True):
+        yield decode_image(jpeg, camera, drives.image_size)
+
+
+def segment_image(
+    image_HW3: NDArray[np.uint8], recipe: LabelRecipe, segmenter: AutomaticSegmenter | None
+) -> NDArray[np.uint16]:
+    """Superpixels of an image alone, uint16 [H, W]: SLIC, or what the segmenter finds by itself."""
+    if segmenter is None:
+        return slic_superpixels(image_HW3, recipe.slic)
+    return _keep_large(segmenter.segments(image_HW3), recipe.min_segment_px)
+
+
+def instance_superpixels(instance_HW: NDArray[np.uint16], min_segment_px: int) -> NDArray[np.uint16]:
+    """The painted instances uint16 [H, W], those of at least `min_segment_px` pixels; 65 535 elsewhere."""
+    return _keep_large(np.where(instance_HW == NO_SUPERPIXEL, -1, instance_HW.astype(np.int64)), min_segment_px)
+
+
+def _keep_large(ids_HW: NDArray[np.int64], min_segment_px: int) -> NDArray[np.uint16]:
+    area = np.bincount(ids_HW.ravel() + 1)
+    return _number(np.where(area[ids_HW + 1] >= min_segment_px, ids_HW, -1))
 
 
 def slic_superpixels(image_HW3: NDArray[np.uint8], recipe: SlicRecipe) -> NDArray[np.uint16]:
@@ -101,11 +140,8 @@ def mask_superpixels(mask_HW: NDArray[np.uint8], min_segment_px: int, ignore: in
     from skimage.measure import label
 
     # 0 is what is unpainted.
-    part_HW = label(mask_HW, background=ignore, connectivity=1)
-    area = np.bincount(part_HW.ravel())
-    kept = area >= min_segment_px
-    kept[0] = False
-    return _number(np.where(kept[part_HW], part_HW, -1))
+    part_HW: NDArray[np.int64] = label(mask_HW, background=ignore, connectivity=1)
+    return _keep_large(part_HW - 1, min_segment_px)
 
 
 def _number(ids_HW: NDArray[Any]) -> NDArray[np.uint16]:
@@ -127,15 +163,3 @@ def _shrink(maps_IHW: NDArray[np.uint16], size: tuple[int, int]) -> NDArray[np.u
     """The maps at (height, width), nearest."""
     rows, columns = ((np.arange(out) + 0.5) * full / out for out, full in zip(size, maps_IHW.shape[1:], strict=True))
     return maps_IHW[:, rows.astype(np.intp)[:, None], columns.astype(np.intp)]
-
-
-def _decode(jpeg: bytes, camera: str, image_size: tuple[int, int]) -> NDArray[np.uint8]:
-    """RGB uint8 [H, W, 3]."""
-    try:
-        with Image.open(io.BytesIO(jpeg)) as image:
-            # Checked before the pixels are decoded: a file may claim any size.
-            if image.size != image_size:
-                raise DataError(f"{camera}: the image is {image.size}, those of these drives are {image_size}.")
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{camera}: the image cannot be decoded ({error}). Ingest the drives again.") from error

@@ -10,7 +10,9 @@ from olivine.label.class_list import load_class_list
 from olivine.nuscenes_categories import CATEGORY_NAMES
 
 
-@pytest.mark.parametrize(("name", "count"), [("grounded_sam", 13), ("seem", 17), ("nuscenes16", 16)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("grounded_sam", 13), ("seem", 17), ("nuscenes16", 16), ("semantickitti19", 19)]
+)
 def test_the_lists_that_come_with_it(name, count):
     classes = load_class_list(name)
     assert (classes.name, len(classes.classes), classes.ignore_id) == (name, count, 255)
@@ -36,6 +38,22 @@ def test_a_list_of_ones_own(tmp_path):
     assert load_class_list(own(tmp_path)).from_nuscenes()[[3, 4, 5]].tolist() == [0, 0, 255]
 
 
+def one(name, prompts, id=0):
+    return {"id": id, "name": name, "nuscenes": [], "prompts": prompts}
+
+
+def test_prompts_are_synonyms_of_their_class(tmp_path):
+    classes = load_class_list(own(tmp_path, classes=[one("person", ["pedestrian", "person"]), one("car", ["car"], 1)]))
+    assert classes.prompts == {"pedestrian": 0, "person": 0, "car": 1}
+
+
+def test_every_class_of_the_lists_is_asked_for_but_background():
+    for name in ("grounded_sam", "seem", "nuscenes16", "semantickitti19"):
+        classes = load_class_list(name)
+        asked = set(classes.prompts.values())
+        assert [item.name for item in classes.classes if item.id not in asked] == ["background"] * (name == "seem")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -43,6 +61,11 @@ def test_a_list_of_ones_own(tmp_path):
         ({"classes": [{"id": 0, "name": "a", "nuscenes": ["tank"]}]}, "unknown or doubled"),
         ({"classes": [{"id": 0, "name": "a", "nuscenes": ["car", "car"]}]}, "unknown or doubled"),
         ({"ignore_id": 0}, "should be 255"),
+        ({"classes": [one("a", ["car"]), one("b", ["car"], 1)]}, "each prompt may stand once.*'car'"),
+        ({"classes": [one("a", ["car", "car"])]}, "each prompt may stand once.*'car'"),
+        ({"classes": [one("a", ["Car"])]}, "unlike 'Car'"),
+        ({"classes": [one("a", ["car . bus"])]}, "unlike 'car . bus'"),
+        ({"classes": [one("a", [""])]}, "unlike ''"),
         ({"more": 1}, "not permitted"),
     ],
 )
@@ -53,5 +76,7 @@ def test_what_is_wrong_with_it_is_said(tmp_path, changes, message):
 
 @pytest.mark.parametrize("name", ["nothing", "no/such/list.json", "/", ""])
 def test_no_such_list(name):
-    with pytest.raises(UsageError, match="no class list: give one of grounded_sam, nuscenes16, seem, or the path"):
+    with pytest.raises(
+        UsageError, match="no class list: give one of grounded_sam, grounded_sam_reference, nuscenes16, seem"
+    ):
         load_class_list(name)

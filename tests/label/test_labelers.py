@@ -105,6 +105,27 @@ def test_import_without_a_folder(folder):
         ImportLabeler(LabelRecipe(labeler="import", folder=folder))
 
 
+def test_the_id_with_two_meanings_is_a_class_or_nothing(drives, folder):
+    token = drives.tokens()[0]
+    for path in folder.rglob("*.png"):
+        with Image.open(path) as image:
+            mask_HW = np.asarray(image)
+        write_array(path, np.where(mask_HW == 255, 0, mask_HW))
+    as_class, ignored = (
+        importer(folder, classes="seem", trap=trap).label(drives, drives.keyframe(token))
+        for trap in ("class", "ignore")
+    )
+    zero_M = as_class.pair_label_M == 0
+    assert 0 < zero_M.sum() < len(zero_M)
+    assert (as_class.pair_label_M != 255).all()
+    assert np.array_equal(ignored.pair_label_M == 255, zero_M)
+    assert np.array_equal(ignored.pair_label_M[~zero_M], as_class.pair_label_M[~zero_M])
+    for one, other in zip(as_class.masks, ignored.masks, strict=True):
+        assert np.array_equal(np.where(one == 0, 255, one), other)
+    with pytest.raises(UsageError, match="class list 'grounded_sam' has no id with two meanings"):
+        importer(folder, trap="ignore")
+
+
 def test_truth_is_the_lidarseg_of_the_pair(drives):
     labeler = TruthLabeler(LabelRecipe(labeler="truth", classes="nuscenes16"))
     keyframe = drives.keyframe(drives.tokens()[1])

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from olivine.errors import ConfigError, IntegrityError
 
-_WRAPPER = "state_dict"
+_WRAPPERS = ("state_dict", "model")
 """Where training scripts put the tensors when they save more than those."""
 
 
@@ -29,7 +29,7 @@ def read_tensors(path: Path, sha256: str) -> dict[str, Tensor]:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise ConfigError(f"The image encoder's weights cannot be read: {error}. Nothing is downloaded.") from error
+        raise ConfigError(f"The weights cannot be read: {error}. Nothing is downloaded.") from error
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise IntegrityError(f"{path} has sha256 {found}, the recipe expects {sha256}: refused.")
@@ -51,4 +51,6 @@ def _parse(content: bytes, path: Path) -> Any:
     except Exception as error:
         reason = str(error).strip().splitlines()[:1] or [type(error).__name__]
         raise IntegrityError(f"{path} is no file of plain tensors and was not opened: {reason[0]}") from error
-    return loaded.get(_WRAPPER, loaded) if isinstance(loaded, dict) else loaded
+    if not isinstance(loaded, dict):
+        return loaded
+    return next((loaded[name] for name in _WRAPPERS if isinstance(loaded.get(name), dict)), loaded)

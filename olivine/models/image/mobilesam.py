@@ -25,6 +25,7 @@ except ImportError as missing:
 
 STRIDE = 16
 CHANNELS = 256
+_PREFIX = "image_encoder."
 UNUSED_PREFIXES = ("norm_head.", "head.")
 """TinyViT's classifier: in the file, but MobileSAM's forward pass never reaches it."""
 
@@ -73,8 +74,13 @@ class MobileSamEncoder(FrozenEncoder):
 
 def load_mobilesam(device: torch.device, *, bf16: bool) -> MobileSamEncoder:
     """The encoder with its real weights from the cache (errors: see `load_image_encoder`)."""
-    network = build_network(read_verified(MOBILESAM))
+    network = build_network(encoder_tensors(read_verified(MOBILESAM)))
     return MobileSamEncoder(network, MOBILESAM.file_sha256, device, bf16=bf16)
+
+
+def encoder_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those of MobileSAM's tensors that are its image encoder's, without their prefix."""
+    return {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items() if name.startswith(_PREFIX)}
 
 
 def build_network(tensors: dict[str, Tensor]) -> MobileSamNetwork:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, model_validator
 
 from olivine.models.image.families import FAMILIES, RESNET_STRIDES, EncoderName, FamilyName
+from olivine.models.weights_path import weights_path
 from olivine.recipe import StageRecipe
 
 OWN_WEIGHTS = ("mobilesam", "stand_in")
@@ -57,10 +57,9 @@ class EncoderRecipe(StageRecipe):
     @property
     def weights_path(self) -> Path | None:
         """The file of weights; None where there is none."""
-        if self.weights in (None, RANDOM):
+        if self.weights is None or self.weights == RANDOM:
             return None
-        parts = urlsplit(self.weights)
-        return Path(unquote(parts.path) if parts.scheme == "file" else self.weights)
+        return weights_path(self.weights)
 
     @model_validator(mode="after")
     def _check_family(self) -> Self:
@@ -75,8 +74,6 @@ class EncoderRecipe(StageRecipe):
 
     @model_validator(mode="after")
     def _check_weights(self) -> Self:
-        if self.weights and "://" in self.weights and not self.weights.startswith("file:///"):
-            raise ValueError(f"weights are read from a path or a file:/// URI, never downloaded: not {self.weights}")
         if (self.weights_path is None) != (self.weights_sha256 is None):
             raise ValueError("a file of weights and weights_sha256 go together: give both or neither")
         return self

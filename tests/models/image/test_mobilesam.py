@@ -16,7 +16,7 @@ from torch import Tensor
 
 from olivine.errors import OlivineError
 from olivine.models.image import load_image_encoder
-from olivine.models.image.mobilesam import MobileSamEncoder, build_network
+from olivine.models.image.mobilesam import MobileSamEncoder, build_network, encoder_tensors
 from olivine.models.image.weights import read_verified
 
 CPU = torch.device("cpu")
@@ -80,7 +80,7 @@ def photo(size: tuple[int, int], num: int = 1) -> Tensor:
 @pytest.fixture(name="real_tensors", scope="module")
 def _real_tensors() -> dict[str, Tensor]:
     try:
-        return read_verified()
+        return encoder_tensors(read_verified())
     except OlivineError as error:
         pytest.skip(str(error))
 

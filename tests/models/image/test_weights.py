@@ -26,7 +26,7 @@ def test_the_cache_folder_can_be_named_and_has_a_default(tmp_path: Path, monkeyp
 
 
 def test_absent_weights_name_the_command_and_the_alternative() -> None:
-    with pytest.raises(ConfigError, match=r"olivine\.models\.image\.fetch.*stand_in"):
+    with pytest.raises(ConfigError, match=r"olivine label fetch-weights mobile_sam.*stand_in"):
         load_image_encoder("mobilesam")
 
 

@@ -1,0 +1,92 @@
+"""Segment Anything (arXiv 2304.02643, 2408.00714) as a segmenter: an image is embedded once, boxes are cut in batches.
+
+Shapes: B images, K boxes, S the side of the network's square input.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from olivine.models.vfm.device import autocast, in_batches
+from olivine.models.vfm.grounding_dino import normalise, resize
+from olivine.models.vfm.recipe import SegmenterRecipe
+from olivine.models.vfm.seam import Image, Masks
+
+_BOXES_AT_ONCE = 32
+"""Fixed, and no choice of the recipe: the last bits of a product may depend on how many rows it has."""
+
+
+class SegmenterNetwork(Protocol):
+    """One implementation with its weights."""
+
+    side: int
+    """S [pixels]."""
+    keeps_aspect: bool
+    """Whether images are padded to the square (SAM), or stretched to it (SAM 2)."""
+
+    def embed(self, pixels_B3SS: Tensor) -> list[Any]:
+        """One embedding for each normalised image."""
+        ...
+
+    def decode(self, embedding: Any, box_K4: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [K, s, s] at a quarter of the side, and predicted IoU [K], for boxes in pixels of the input."""
+        ...
+
+
+class Sam:
+    """The segmenter: `embed` and `segment` of `olivine.models.vfm.seam`."""
+
+    def __init__(self, network: SegmenterNetwork, recipe: SegmenterRecipe, device: torch.device, batch: int) -> None:
+        self._network, self._precision, self._device, self._batch = network, recipe.precision, device, batch
+
+    def embed(self, images: list[Image]) -> list[Any]:
+        """As `Segmenter.embed`."""
+        return in_batches(images, self._batch, self._device, lambda part: self._embed_batch(list(part)))
+
+    def _embed_batch(self, images: list[Image]) -> list[Any]:
+        pixels_B3SS = torch.stack([self._prepare(image) for image in images]).to(self._device)
+        with torch.inference_mode(), autocast(self._device, self._precision):
+            return self._network.embed(pixels_B3SS)
+
+    def _prepare(self, image: Image) -> Tensor:
+        side = self._network.side
+        height, width = self._shown(image.shape[:2])
+        pixels_3hw = normalise(resize(image, (height, width)))
+        # Padded after the normalisation, as the authors do: with zeros, which are the mean colour.
+        return functional.pad(pixels_3hw, (0, side - width, 0, side - height))
+
+    def _shown(self, size: tuple[int, ...]) -> tuple[int, int]:
+        """(height, width) of the image within the square."""
+        side = self._network.side
+        if not self._network.keeps_aspect:
+            return side, side
+        scale = side / max(size)
+        return int(size[0] * scale + 0.5), int(size[1] * scale + 0.5)
+
+    def segment(self, embedding: Any, size: tuple[int, int], box_K4: NDArray[np.float32]) -> Masks:
+        """As `Segmenter.segment`."""
+        shown = self._shown(size)
+        scale_4 = np.array([shown[1] / size[1], shown[0] / size[0]] * 2, np.float32)
+        scaled_K4 = torch.from_numpy(box_K4 * scale_4).to(self._device)
+        masks, quality = [np.zeros((0, *size), bool)], [np.zeros(0, np.float32)]
+        for part_k4 in torch.split(scaled_K4, _BOXES_AT_ONCE) if len(box_K4) else ():
+            with torch.inference_mode(), autocast(self._device, self._precision):
+                logits_kss, quality_k = self._network.decode(embedding, part_k4)
+            masks.append((self._enlarge(logits_kss.float(), shown, size) > 0).cpu().numpy())
+            quality.append(quality_k.float().cpu().numpy())
+        return Masks(np.concatenate(masks), np.concatenate(quality))
+
+    def _enlarge(self, logits_kss: Tensor, shown: tuple[int, int], size: tuple[int, int]) -> Tensor:
+        """Logits at the image's size, as the authors enlarge them: SAM to the square first, to cut off its padding."""
+        logits_k1ss = logits_kss[:, None]
+        if self._network.keeps_aspect:
+            square = (self._network.side, self._network.side)
+            logits_k1ss = functional.interpolate(logits_k1ss, square, mode="bilinear", align_corners=False)
+            logits_k1ss = logits_k1ss[..., : shown[0], : shown[1]]
+        return functional.interpolate(logits_k1ss, size, mode="bilinear", align_corners=False)[:, 0]
