@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from olivine import __version__
+from olivine.cli_label import label_app
 from olivine.cli_lineage import card, drives_app, lineage_app
 from olivine.cli_research import recipes, study_app, weights_app
 from olivine.errors import DataError, OlivineError, UsageError
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 store_app = typer.Typer(help="Object storage: prepare it, check what is in it, hand out links.", no_args_is_help=True)
 score_app = typer.Typer(help="Score predictions made by anyone, by the official definition.", no_args_is_help=True)
+app.add_typer(label_app, name="label")
 app.add_typer(study_app, name="study")
 app.add_typer(weights_app, name="weights")
 app.command()(recipes)
@@ -48,6 +50,15 @@ ExecutorOption = Annotated[
     typer.Option("--executor-input", help="For pipeline steps: what KFP fills in for '{{$}}'; replaces all else."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+_LABEL_HELP = f"""{BY_WORD["label"].summary}
+
+Without classes, on any machine: `olivine label fetch-weights mobile_sam`, then
+`olivine label --drives ID --segmenter mobile_sam`.
+
+With classes: `olivine label fetch-weights grounding-dino-tiny` prints the settings of the detector; then
+`olivine label --drives ID --segmenter mobile_sam --set label.labeler=grounded_sam` and those settings."""
 
 
 def _id_option(kind: str) -> Any:
@@ -93,9 +104,16 @@ def ingest(
     _stage("ingest", executor_input, as_json, store=store, recipe=recipe, settings=settings, source=drives)
 
 
-@app.command(help=BY_WORD["label"].summary)
+@label_app.callback(help=_LABEL_HELP)
 def label(
+    context: typer.Context,
     drives: Annotated[str, _id_option("drives")] = "",
+    segmenter: Annotated[
+        str,
+        typer.Option(
+            help="mobile_sam, sam or sam2: short for label.segmenter.name; alone, for its masks without classes."
+        ),
+    ] = "",
     store: StoreOption = "./store",
     recipe: RecipeOption = "olivine",
     set_: SetOption = None,
@@ -103,7 +121,19 @@ def label(
     executor_input: ExecutorOption = None,
 ) -> None:
     """Declared by help=."""
-    _stage("label", executor_input, as_json, store=store, recipe=recipe, settings=set_, drives=drives)
+    if context.invoked_subcommand is None:
+        settings = [*_segmenter_settings(segmenter, set_ or []), *(set_ or [])]
+        _stage("label", executor_input, as_json, store=store, recipe=recipe, settings=settings, drives=drives)
+
+
+def _segmenter_settings(segmenter: str, settings: list[str]) -> list[str]:
+    """A segmenter by itself finds masks without classes; with a labeler that was chosen it cuts out its boxes."""
+    if not segmenter:
+        return []
+    named = [f"label.segmenter.name={segmenter.replace('-', '_')}"]
+    if any(setting.startswith("label.labeler=") for setting in settings):
+        return named
+    return [*named, "label.labeler=none", "label.superpixels=automatic"]
 
 
 @app.command(help=BY_WORD["weigh"].summary)

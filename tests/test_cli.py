@@ -37,7 +37,8 @@ def commands(group, path=()):
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, (*path, name))
-        else:
+        # `label` is both.
+        if not hasattr(command, "commands") or command.invoke_without_command:
             yield (*path, name), command
 
 

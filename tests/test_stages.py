@@ -41,7 +41,8 @@ def test_components_are_the_stages_and_the_report() -> None:
 def test_package_tests_command_recipe_and_step_bear_the_word(word: str) -> None:
     assert (REPOSITORY / "olivine" / word / "stage.py").is_file()
     assert list((REPOSITORY / "tests" / word).glob("test_*.py"))
-    assert word in {command.name or command.callback.__name__ for command in app.registered_commands}
+    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert word in commands | {group.name for group in app.registered_groups}
     assert word in Recipe.model_fields
     assert word in _STEPS
 

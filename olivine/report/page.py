@@ -41,7 +41,7 @@ def write_report(store: Store, metrics: Sequence[Artifact], out: Path, title: st
         IntegrityError: an artifact that they were made from is missing or damaged.
     """
     page = render_report(store, metrics, title)
-    _write_whole(out, page.encode())
+    write_whole(out, page.encode())
     return out
 
 
@@ -52,7 +52,7 @@ def render_report(store: Store, metrics: Sequence[Artifact], title: str) -> str:
     backbone, weak_labels = traced.of_kind("backbone"), traced.of_kind("weak_labels")
     density_weights = traced.of_kind("density_weights")
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             title=title,
@@ -91,23 +91,24 @@ def _licences(traced: Trace) -> dict[str, list[str]]:
     return kinds
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
+def environment() -> jinja2.Environment:
+    """Templates of this folder, and the filters by which they write numbers."""
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "percent": percent,
         "points": points,
         "count": _format_count,
         "seconds": _format_seconds,
         "bytes": _format_bytes,
     }
-    environment.globals["difference"] = difference
-    return environment
+    made.globals["difference"] = difference
+    return made
 
 
 def _format_count(number: int) -> str:
@@ -134,7 +135,7 @@ def _format_bytes(size: int | None) -> str:
     return f"{value:.3g} TB"
 
 
-def _write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
     """Write beside the target and rename, so that a page is never half there."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:

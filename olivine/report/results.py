@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup, escape
+from numpy.typing import NDArray
 
 from olivine.nuscenes_categories import CATEGORY_NAMES, NUM_CATEGORIES
 from olivine.packs import bytes_array
@@ -58,29 +59,41 @@ def draw_confusions(traced: Trace) -> list[Chart]:
     charts = []
     for arm in traced.arms:
         counts_CC = sum(bytes_array(run.metrics.read("confusion.npy"))[1:, 1:] for run in traced.of_arm(arm))
-        charts.append(Chart(arm, _heat_map(np.asarray(counts_CC, np.int64), arm)))
+        title = f"Confusion matrix, fine-tuned from {arm}"
+        names, right_CC = list(CATEGORY_NAMES), np.eye(NUM_CATEGORIES, dtype=bool)
+        counts_CC = np.asarray(counts_CC, np.int64)
+        charts.append(Chart(arm, heat_map(title, counts_CC, (names, names), right_CC, ("predicted as", "points"))))
     return charts
 
 
-def _heat_map(counts_CC: np.ndarray[Any, np.dtype[np.int64]], arm: str) -> Markup:
-    width, height = _NAME_PX + NUM_CATEGORIES * _CELL_PX + 6, 6 + NUM_CATEGORIES * _CELL_PX + _NAME_PX
+def heat_map(
+    title: str,
+    counts_RC: NDArray[np.int64],
+    names: tuple[list[str], list[str]],
+    right_RC: NDArray[np.bool_],
+    words: tuple[str, str],
+) -> Markup:
+    """Of each row the share in each column. `names` of rows and of columns; `words` for `row WORD column` and a unit;
+    `right_RC`: cells that are as they should be.
+    """
+    width, height = _NAME_PX + len(names[1]) * _CELL_PX + 6, 6 + len(names[0]) * _CELL_PX + _NAME_PX
     parts = []
-    for row, true in enumerate(CATEGORY_NAMES):
+    for row, true in enumerate(names[0]):
         y = 6 + row * _CELL_PX
         parts.append(text(_NAME_PX - 6, y + 12, true, anchor="end"))
-        total = int(counts_CC[row].sum())
-        for column, predicted in enumerate(CATEGORY_NAMES):
-            share = counts_CC[row, column] / total if total else 0.0
-            what = f"{true} predicted as {predicted}: {100 * share:.1f} % of {total} points"
-            style = "right" if row == column else "wrong"
+        total = int(counts_RC[row].sum())
+        for column, predicted in enumerate(names[1]):
+            share = counts_RC[row, column] / total if total else 0.0
+            what = f"{true} {words[0]} {predicted}: {100 * share:.1f} % of {total} {words[1]}"
+            style = "right" if right_RC[row, column] else "wrong"
             # A square root lets small shares be seen; below half a percent there is nothing to see.
             opacity = share**0.5 if share >= 0.005 else 0.0
             parts.append(_cell(_NAME_PX + column * _CELL_PX, y, style, opacity, what))
-    bottom = 6 + NUM_CATEGORIES * _CELL_PX + 8
-    for column, name in enumerate(CATEGORY_NAMES):
+    bottom = 6 + len(names[0]) * _CELL_PX + 8
+    for column, name in enumerate(names[1]):
         x = _NAME_PX + (column + 0.7) * _CELL_PX
         parts.append(text(x, bottom, name, anchor="end", extra=f' transform="rotate(-60 {x:.1f} {bottom})"'))
-    return figure_svg(f"Confusion matrix, fine-tuned from {arm}", (width, height), parts)
+    return figure_svg(title, (width, height), parts)
 
 
 def _cell(x: float, y: float, style: str, opacity: float, what: str) -> str:

@@ -64,25 +64,27 @@ def draw_weak_labels(drives_artifact: Artifact, weak_labels: Artifact) -> WeakLa
     swatches = weak_classes(weak_labels)
     scenes = drives.column("scene")
     images = [
-        _draw_image(drives, labels, token, camera, str(scenes[token]), swatches)
+        draw_image(drives, labels, token, camera, str(scenes[token]), swatches)
         for token, camera in zip(chosen, _VIEWS, strict=False)
     ]
     scene = str(scenes[chosen[0]])
-    keyframe, label_M = drives.keyframe(chosen[0]), _pair_labels(labels, chosen[0])
+    keyframe, label_M = drives.keyframe(chosen[0]), read_pair_labels(labels, chosen[0])
     measured = weak_labels.manifest.summary["accuracy"] is not None
     errors = _draw_sweep_errors(drives, keyframe, label_M, weak_labels, scene) if measured else None
     legend = [*swatches, Swatch("no weak label", UNLABELLED), Swatch("in no image", NOT_SEEN)]
-    return WeakLabelPictures(images, _draw_sweep(keyframe, label_M, scene, swatches), errors, scene, legend)
+    return WeakLabelPictures(images, draw_sweep(keyframe, label_M, scene, swatches), errors, scene, legend)
 
 
-def _pair_labels(labels: Pack, token: str) -> NDArray[np.uint8]:
+def read_pair_labels(labels: Pack, token: str) -> NDArray[np.uint8]:
+    """Weak label of each pair of a keyframe, uint8 [M]."""
     label_M: NDArray[np.uint8] = bytes_array(labels.head(token)["pair_label.npy"])
     return label_M
 
 
-def _draw_image(
+def draw_image(
     drives: Drives, labels: Pack, token: str, camera: str, scene: str, swatches: list[Swatch]
 ) -> LabelledImage:
+    """One image as it is, and under its weak labels."""
     number = CAMERAS.index(camera)
     with Image.open(io.BytesIO(drives.images(token)[number])) as file:
         plain = file.convert("RGB")
@@ -91,7 +93,7 @@ def _draw_image(
         with Image.open(io.BytesIO(mask)) as file:
             label_HW = np.asarray(file)
     else:
-        label_HW = _scatter(drives.keyframe(token), _pair_labels(labels, token), number, plain.size)
+        label_HW = _scatter(drives.keyframe(token), read_pair_labels(labels, token), number, plain.size)
     what = f"{camera} of {scene}"
     labelled = _shrink(_blend(plain, label_HW, swatches))
     return LabelledImage(
@@ -137,7 +139,8 @@ def _named(label_HW: NDArray[np.uint8], swatches: list[Swatch]) -> str:
     return ", ".join(names) or "none"
 
 
-def _draw_sweep(keyframe: Keyframe, label_M: NDArray[np.uint8], scene: str, swatches: list[Swatch]) -> Picture:
+def draw_sweep(keyframe: Keyframe, label_M: NDArray[np.uint8], scene: str, swatches: list[Swatch]) -> Picture:
+    """A sweep from above, its points in the colours of their weak labels."""
     rgb_N3 = np.full((len(keyframe.points_N4), 3), NOT_SEEN, np.uint8)
     rgb_N3[keyframe.pair_point_M] = colour_table(swatches, first_id=0)[label_M]
     alt = f"{scene} from above: points in the colour of their weak label, dark grey without one, light grey unseen."
