@@ -24,7 +24,7 @@ from olivine.report.page import environment, write_whole
 from olivine.report.results import heat_map
 from olivine.report.scans import spread
 from olivine.report.svg import Series, line_chart
-from olivine.report.weak import LabelledImage, draw_image, draw_sweep, read_pair_labels
+from olivine.report.weak import LabelledImage, draw_image, draw_sweep, draw_sweep_errors, read_pair_labels
 from olivine.store import open_store
 
 MOST_KEYFRAMES = 400
@@ -59,12 +59,13 @@ def write_labels_page(store_url: str, weak_labels: str, compare: str, out: Path)
 
 @dataclass(frozen=True)
 class ShownFrame:
-    """One of the worst frames: two of its images, and the sweep."""
+    """One of the worst frames: two of its images and its sweep, and what is right in it where that is known."""
 
     frame: Frame
     scene: str
     images: list[LabelledImage]
     sweep: Picture
+    errors: Picture | None
 
 
 def render_labels(drives_artifact: Artifact, labels: Artifact, other: Artifact | None) -> str:
@@ -92,7 +93,7 @@ def render_labels(drives_artifact: Artifact, labels: Artifact, other: Artifact |
             agreement=agree(counts.by_truth, names, class_of),
             confusion=_confusion(counts, names, class_of),
             changes=_changes(counts, names) if other else [],
-            shown=[_show(drives, pack, frame, swatches) for frame in counts.worst(_NUM_SHOWN)],
+            shown=[_show(drives, labels, pack, frame, swatches) for frame in counts.worst(_NUM_SHOWN)],
             scenes=drives.column("scene"),
             worst=counts.worst(_NUM_LISTED),
             different=counts.most_different(_NUM_LISTED),
@@ -116,8 +117,10 @@ def _models(labels: Artifact) -> list[str]:
 def _bars(labels: Artifact, swatches: list[Swatch]) -> list[Bars]:
     summary = labels.manifest.summary
     bars = [Bars("pairs of point and pixel", "pairs", list(zip(swatches, summary["pairs_by_class"], strict=True)))]
-    if sum(summary["pixels_by_class"]):
-        bars.append(Bars("pixels", "pixels", list(zip(swatches, summary["pixels_by_class"], strict=True))))
+    # Labels of the first release did not count them.
+    pixels = summary.get("pixels_by_class", [])
+    if sum(pixels):
+        bars.append(Bars("pixels", "pixels", list(zip(swatches, pixels, strict=True))))
     return bars
 
 
@@ -154,11 +157,13 @@ def _changes(counts: LabelCounts, names: list[str]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["equal"] is None, row["equal"]))
 
 
-def _show(drives: Drives, labels: Pack, frame: Frame, swatches: list[Swatch]) -> ShownFrame:
-    keyframe, label_M = drives.keyframe(frame.token), read_pair_labels(labels, frame.token)
+def _show(drives: Drives, labels: Artifact, pack: Pack, frame: Frame, swatches: list[Swatch]) -> ShownFrame:
+    keyframe, label_M = drives.keyframe(frame.token), read_pair_labels(pack, frame.token)
     scene = str(drives.column("scene")[frame.token])
     # The two images with the most pairs: what is wrong in them weighs most.
     per_image = np.bincount(keyframe.pair_pixel_M3[:, 0], minlength=len(CAMERAS))
     cameras = [CAMERAS[number] for number in np.argsort(-per_image, kind="stable")[:2]]
-    images = [draw_image(drives, labels, frame.token, camera, scene, swatches) for camera in cameras]
-    return ShownFrame(frame, scene, images, draw_sweep(keyframe, label_M, scene, swatches))
+    images = [draw_image(drives, pack, frame.token, camera, scene, swatches) for camera in cameras]
+    known = frame.right is not None
+    errors = draw_sweep_errors(drives, keyframe, label_M, labels, scene) if known else None
+    return ShownFrame(frame, scene, images, draw_sweep(keyframe, label_M, scene, swatches), errors)

@@ -70,7 +70,7 @@ def draw_weak_labels(drives_artifact: Artifact, weak_labels: Artifact) -> WeakLa
     scene = str(scenes[chosen[0]])
     keyframe, label_M = drives.keyframe(chosen[0]), read_pair_labels(labels, chosen[0])
     measured = weak_labels.manifest.summary["accuracy"] is not None
-    errors = _draw_sweep_errors(drives, keyframe, label_M, weak_labels, scene) if measured else None
+    errors = draw_sweep_errors(drives, keyframe, label_M, weak_labels, scene) if measured else None
     legend = [*swatches, Swatch("no weak label", UNLABELLED), Swatch("in no image", NOT_SEEN)]
     return WeakLabelPictures(images, draw_sweep(keyframe, label_M, scene, swatches), errors, scene, legend)
 
@@ -147,7 +147,7 @@ def draw_sweep(keyframe: Keyframe, label_M: NDArray[np.uint8], scene: str, swatc
     return draw_birds_eye(keyframe.points_N4, rgb_N3, alt)
 
 
-def _draw_sweep_errors(
+def draw_sweep_errors(
     drives: Drives, keyframe: Keyframe, label_M: NDArray[np.uint8], weak_labels: Artifact, scene: str
 ) -> Picture:
     """Labelled pairs whose truth is a weak class: right or wrong."""

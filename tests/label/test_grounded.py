@@ -169,7 +169,7 @@ def test_wrong_digests_stop_before_the_first_image(drives, recipe, monkeypatch):
         wrong = getattr(recipe, part).model_copy(update={"sha256": "0" * 64})
         with pytest.raises(IntegrityError, match=rf"label.{part}.sha256 is 0+: refused before the first image"):
             stage.run(drives, recipe.model_copy(update={part: wrong}))
-    assert not list(drives.store.list("label/"))
+    assert not list(drives.store.list("label"))
 
 
 def test_what_the_recipe_lacks_is_said_before_the_first_image(drives, recipe, monkeypatch):
