@@ -220,36 +220,3 @@ def test_a_damaged_store_is_no_bad_frame(own_chain, monkeypatch):
     assert damage(own_chain, drives, "lidarseg/00002")
     with pytest.raises(IntegrityError, match=r"lidarseg/00002.tar"):
         stage.run(drives, LabelRecipe(labeler="truth"))
-
-
-def test_processes_take_their_own_shards_first_and_then_what_is_left(drives, chain, monkeypatch):
-    made = []
-    label_shard = stage._label_shard
-    monkeypatch.setattr(
-        stage,
-        "_label_shard",
-        lambda out, work, tokens, number, bar: made.append(number) or label_shard(out, work, tokens, number, bar),
-    )
-    monkeypatch.setenv("RANK", "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    labels = stage.run(drives, RECIPE)
-    assert made == [1, 0, 2]
-    assert labels.manifest.data_digest == chain.made["label"].manifest.data_digest
-
-
-def test_only_new_keyframes_are_labelled_by_a_slow_labeler(chain, drives, monkeypatch):
-    """The same drives, packed otherwise: another artifact with the same keyframes."""
-    monkeypatch.setattr(labelers.SimulatedLabeler, "is_slow", True)
-    first = stage.run(drives, RECIPE)
-    again = chain_run_ingest(chain, drives)
-    assert again.id != drives.id
-    monkeypatch.setattr(labelers.SimulatedLabeler, "label", lambda *arguments: pytest.fail("work was done again"))
-    labels = stage.run(again, RECIPE)
-    assert labels.id != first.id
-    assert labels.manifest.data_digest == first.manifest.data_digest
-
-
-def chain_run_ingest(chain, drives):
-    from chain import Chain
-
-    return Chain(chain.root, drives.store).run("ingest", "ingest.keyframes_per_shard=2")

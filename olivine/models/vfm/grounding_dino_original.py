@@ -53,7 +53,10 @@ class OriginalGroundingDino:
         """As `DetectorNetwork`."""
         batch, _, height, width = pixels_B3HW.shape
         padding_BHW = torch.zeros((batch, height, width), dtype=torch.bool, device=pixels_B3HW.device)
-        output = self.model(NestedTensor(pixels_B3HW, padding_BHW), captions=[text.caption] * batch)
+        with warnings.catch_warnings():
+            # It calls what the pinned libraries have but mean to drop.
+            warnings.simplefilter("ignore")
+            output = self.model(NestedTensor(pixels_B3HW, padding_BHW), captions=[text.caption] * batch)
         return output["pred_logits"], output["pred_boxes"]
 
 

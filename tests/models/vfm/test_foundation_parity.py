@@ -49,11 +49,10 @@ def detectors(tmp_path_factory):
         "original": original,
         "transformers": grounding_dino_transformers.TransformersGroundingDino(model, tokenizer, CPU),
     }
-    recipe = DetectorRecipe(short_side_px=128, long_side_px=256, keep_score=0.0, max_boxes=900)
+    recipe = DetectorRecipe(short_side_px=192, long_side_px=384, keep_score=0.0, max_boxes=900)
     return {name: GroundingDino(network, PROMPTS, recipe, CPU, 1) for name, network in networks.items()}
 
 
-@pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")
 def test_grounding_dino(detectors):
     images = [photo(144, 256, seed) for seed in range(2)]
     found = {name: detector.detect(images) for name, detector in detectors.items()}

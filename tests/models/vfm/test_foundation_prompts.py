@@ -30,7 +30,7 @@ def test_every_prompt_is_asked_once_and_none_is_cut(tokenizer, max_tokens):
             assert tokenizer.decode(text.ids[first:last]) == PROMPTS[prompt]
         # What the authors' own code makes of the caption.
         assert tokenizer(text.caption)["input_ids"] == text.ids
-    assert len(texts) == {5: 6, 6: 5, 9: 3, 12: 2, 256: 1}[max_tokens]
+    assert len(texts) == {5: 6, 6: 6, 9: 3, 12: 2, 256: 1}[max_tokens]
 
 
 def test_many_prompts_are_split(tokenizer):
