@@ -49,7 +49,8 @@ def models(folder: Path) -> tuple[Any, Any]:
     from olivine.models.vfm.sam_original import OriginalSam, SizedEncoder
 
     torch.manual_seed(0)
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "?", *WORDS]
+    places = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1012: ".", 1029: "?"}
+    vocabulary = [*(places.get(id, f"[unused{id}]") for id in range(1030)), *WORDS]
     (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
     stages = ["stage2", "stage3", "stage4"]

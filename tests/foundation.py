@@ -32,7 +32,9 @@ WORDS = [
     "ground",
     "person",
 ]
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "?", *WORDS]
+# transformers' Grounding DINO knows where a phrase ends by BERT's own ids, whatever the tokenizer says.
+_PLACES = {0: "[PAD]", 100: "[UNK]", 101: "[CLS]", 102: "[SEP]", 103: "[MASK]", 1012: ".", 1029: "?"}
+VOCABULARY = [*(_PLACES.get(id, f"[unused{id}]") for id in range(1030)), *dict.fromkeys(WORDS)]
 
 
 def write_tokenizer(folder: Path) -> None:
@@ -98,6 +100,8 @@ def sam(seed: int = 0, *, tiny: bool = True, narrow: bool = False) -> Any:
     prompt, decoder = {}, {}
     if narrow:
         vision |= {"mlp_dim": 128}
+        # The authors'; the library has another default.
+        decoder = {"layer_norm_eps": 1e-5}
     else:
         vision |= {"image_size": 256, "window_size": 8, "output_channels": 32, "num_pos_feats": 16}
         prompt = {"hidden_size": 32, "image_size": 256, "image_embedding_size": 16, "mask_input_channels": 4}

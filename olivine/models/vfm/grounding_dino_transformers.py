@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from olivine.errors import ConfigError
+from olivine.errors import ConfigError, DataError
 from olivine.models.vfm.grounding_dino import EncodedOnce
 from olivine.models.vfm.prompts import Text
 from olivine.models.vfm.weights import EXTRA, load_pretrained
@@ -17,6 +17,10 @@ try:
     from transformers import BertTokenizerFast, GroundingDinoForObjectDetection
 except ImportError as missing:
     raise ConfigError(f"Grounding DINO needs transformers, which is not installed: {EXTRA}.") from missing
+
+
+_ENDS = {"[CLS]": 101, "[SEP]": 102, ".": 1012, "?": 1029}
+"""Ids of BERT that the library's class has in its code: with others, phrases would run into one another unseen."""
 
 
 class TransformersGroundingDino:
@@ -41,8 +45,14 @@ def load(path: Path, device: torch.device) -> TransformersGroundingDino:
     Raises:
         DataError: the folder holds another model, or no tokenizer.
     """
-    model = load_pretrained(GroundingDinoForObjectDetection, path)
-    return TransformersGroundingDino(model, load_tokenizer(path), device)
+    tokenizer = load_tokenizer(path)
+    found = {token: tokenizer.convert_tokens_to_ids(token) for token in _ENDS}
+    if found != _ENDS:
+        raise DataError(
+            f"{path}: the tokenizer of another model: the network knows the end of a phrase by the ids {_ENDS}, the "
+            f"tokenizer has {found}."
+        )
+    return TransformersGroundingDino(load_pretrained(GroundingDinoForObjectDetection, path), tokenizer, device)
 
 
 def load_tokenizer(path: Path) -> Any:

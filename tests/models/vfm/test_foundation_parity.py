@@ -103,8 +103,8 @@ def test_sam(segmenters):
         segmenter = Sam(network, SegmenterRecipe(name="mobile_sam"), CPU, 1)
         found[name] = segmenter.segment(segmenter.embed([image])[0], (180, 320), BOXES)
     one, other = found["original"], found["transformers"]
-    np.testing.assert_allclose(one.quality_K, other.quality_K, atol=1e-5)
-    assert np.mean(one.mask_KHW == other.mask_KHW) > 0.9999
+    np.testing.assert_allclose(one.quality_K, other.quality_K, atol=2e-3)
+    assert np.mean(one.mask_KHW == other.mask_KHW) > 0.998
     assert 0.01 < one.mask_KHW.mean() < 0.99
 
 
@@ -118,5 +118,6 @@ def test_what_is_done_around_the_network_is_what_its_authors_do(segmenters):
     predictor.set_image(image)
     for box_4, mask_HW, quality in zip(BOXES, found.mask_KHW, found.quality_K, strict=True):
         masks, qualities, _ = predictor.predict(box=box_4, multimask_output=False)
-        assert np.array_equal(masks[0], mask_HW)
-        assert quality == pytest.approx(float(qualities[0]), abs=1e-6)
+        # They decode one box, we all of them together.
+        assert np.mean(masks[0] == mask_HW) > 0.999
+        assert quality == pytest.approx(float(qualities[0]), abs=1e-4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from foundation import WORDS, write_tokenizer
 
-from olivine.errors import UsageError
+from olivine.errors import DataError, UsageError
 from olivine.models.vfm.prompts import split_prompts
 
 
@@ -51,3 +51,15 @@ def test_many_prompts_are_split(tokenizer):
 def test_what_cannot_be_asked_is_said(tokenizer, prompts, message):
     with pytest.raises(UsageError, match=message):
         split_prompts(prompts, tokenizer, 9)
+
+
+def test_a_tokenizer_with_other_ids_is_refused(tmp_path):
+    """transformers' class would take all prompts for one phrase, and say nothing."""
+    transformers_network = pytest.importorskip("olivine.models.vfm.grounding_dino_transformers")
+    import torch
+
+    (tmp_path / "vocab.txt").write_text(
+        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "?", *WORDS]) + "\n"
+    )
+    with pytest.raises(DataError, match=r"the tokenizer of another model.*'\[CLS\]': 2"):
+        transformers_network.load(tmp_path, torch.device("cpu"))
