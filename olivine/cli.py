@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
@@ -65,17 +64,22 @@ def _id_option(kind: str) -> Any:
     return typer.Option(help=f"Id of the {kind} to use, or its first 6 or more characters.")
 
 
-def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -> Artifact:
-    from olivine.steps import StepCall, describe, run_executor, run_step
+def _execution_option(name: str, text: str) -> Any:
+    return typer.Option(envvar=f"OLIVINE_{name.upper()}", help=text)
 
+
+def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -> Artifact:
+    from olivine.steps import StepCall, describe, is_first_process, run_executor, run_step
+
+    execution = given.get("execution")
     if executor_input is not None:
-        artifact = run_executor(word, executor_input)
+        artifact = run_executor(word, executor_input, execution)
     else:
         inputs = {port: given[port] for port in BY_WORD[word].takes if given.get(port)}
-        call = StepCall(given["store"], given["recipe"], given["settings"] or [], inputs, given.get("source"))
+        settings = given["settings"] or []
+        call = StepCall(given["store"], given["recipe"], settings, inputs, given.get("source"), execution)
         artifact = run_step(word, call)
-    if os.environ.get("RANK", "0") != "0":
-        # Of the processes that torchrun started the first one speaks.
+    if not is_first_process():
         return artifact
     found = describe(artifact)
     if as_json:
@@ -161,10 +165,80 @@ def pretrain(
     set_: SetOption = None,
     as_json: JsonOption = False,
     executor_input: ExecutorOption = None,
+    launch: Annotated[
+        bool, typer.Option("--launch", help="Start a process for each GPU, on one node or more.")
+    ] = False,
+    nproc: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="With --launch: processes on this node; default: its GPUs, or 1."),
+    ] = None,
+    nnodes: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=1, help="With --launch: nodes; run the same command on each, with its --node-rank."),
+    ] = None,
+    node_rank: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=0, help="With --nnodes: number of this node, from 0."),
+    ] = None,
+    master: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(help="With --nnodes: HOST:PORT on node 0 that the others reach."),
+    ] = None,
+    zero: Annotated[int, _execution_option("zero", "ZeRO stage of DeepSpeed: 0, 1 or 2.")] = 0,
+    accumulate: Annotated[
+        int, _execution_option("accumulate", "Parts that a process cuts its share of a batch into.")
+    ] = 1,
+    workers: Annotated[int, _execution_option("workers", "Processes that prepare samples, for each process.")] = 0,
+    cache: Annotated[
+        Optional[Path],  # noqa: UP045
+        _execution_option("cache", "Folder on a local disk that keeps what was read from the store."),
+    ] = None,
+    cache_gb: Annotated[float, _execution_option("cache_gb", "Size of that folder in GB.")] = 50.0,
+    keep: Annotated[int, _execution_option("keep", "Checkpoints that stay.")] = 3,
+    background_checkpoints: Annotated[
+        bool, _execution_option("background_checkpoints", "Write checkpoints beside the training.")
+    ] = False,
+    hang_s: Annotated[
+        float, _execution_option("hang_s", "Seconds without progress of a process after which the run fails.")
+    ] = 90.0,
+    metrics_port: Annotated[
+        Optional[int],  # noqa: UP045
+        _execution_option("metrics_port", "Port of a Prometheus endpoint on each node."),
+    ] = None,
+    tracker: Annotated[
+        Literal["none", "tensorboard", "mlflow", "wandb"],
+        _execution_option("tracker", "Where curves are shown as well."),
+    ] = "none",
+    tracker_folder: Annotated[Path, _execution_option("tracker_folder", "Folder that the tracker writes to.")] = Path(
+        "olivine-tracking"
+    ),
 ) -> None:
     """Declared by help=."""
+    from olivine.training.execution import Execution
+
+    execution = Execution(
+        zero,
+        accumulate,
+        workers,
+        cache,
+        cache_gb,
+        keep,
+        background_checkpoints,
+        hang_s,
+        metrics_port,
+        tracker,
+        tracker_folder,
+    )
+    if launch:
+        from olivine.training.launch import Launch
+        from olivine.training.launch import launch as start
+
+        sys.exit(start(sys.argv[1:], Launch(nproc, nnodes, node_rank, master)))
+    if (nproc, nnodes, node_rank, master) != (None,) * 4:
+        raise UsageError("--nproc, --nnodes, --node-rank and --master go with --launch.")
     given = {"drives": drives, "weak_labels": weak_labels, "density_weights": density_weights}
-    _stage("pretrain", executor_input, as_json, store=store, recipe=recipe, settings=set_, **given)
+    options = {"store": store, "recipe": recipe, "settings": set_, "execution": execution}
+    _stage("pretrain", executor_input, as_json, **options, **given)
 
 
 @app.command(help=BY_WORD["finetune"].summary)
@@ -383,13 +457,22 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except OlivineError as error:
+        _tell_launcher(error)
         print(f"olivine: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except typer.TyperException as error:
         # What the parser of the command line refuses is a wrong call like any other. No arguments at all ask for help.
+        _tell_launcher(UsageError(error.format_message()))
         if message := error.format_message():
             print(f"olivine: {message} `--help` shows the options.", file=sys.stderr)
         sys.exit(UsageError.exit_code)
     except OSError as error:
+        _tell_launcher(DataError(str(error)))
         print(f"olivine: {error}. Check that the file or folder is there and may be used.", file=sys.stderr)
         sys.exit(DataError.exit_code)
+
+
+def _tell_launcher(error: OlivineError) -> None:
+    from olivine.training.launch import write_error_file
+
+    write_error_file(error)

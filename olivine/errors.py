@@ -41,6 +41,12 @@ class StoreError(OlivineError):
     exit_code = 75
 
 
+class PeerError(OlivineError):
+    """Another process of the run is gone, never came, or hangs. Worth another try: the run goes on where it was."""
+
+    exit_code = 75
+
+
 class DiskFullError(StoreError):
     """No room for a write: names the path and the bytes that were needed."""
 

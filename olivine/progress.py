@@ -22,15 +22,20 @@ class Progress:
         work: what is being done (`ingest`, `pretrain: encode`).
         total: how many units there are.
         unit: the plural of a unit (`keyframes`, `steps`).
+        line_every_s: seconds between lines; 0 for a line at every advance.
+        shown: False for a process that leaves talking to another one.
     """
 
-    def __init__(self, work: str, total: int, unit: str) -> None:
+    def __init__(
+        self, work: str, total: int, unit: str, *, line_every_s: float = _LINE_EVERY_S, shown: bool = True
+    ) -> None:
         self.work, self.total, self.unit = work, total, unit
         self.done = 0
         self._start_s = time.monotonic()
-        self._next_line_s = self._start_s + _LINE_EVERY_S
+        self._line_every_s, self._shown = line_every_s, shown
+        self._next_line_s = self._start_s + line_every_s
         self._fresh = 0
-        self._bar = _make_bar() if sys.stderr.isatty() else None
+        self._bar = _make_bar() if shown and sys.stderr.isatty() else None
         self._task = self._bar.add_task(work, total=total, note="") if self._bar else None
 
     def __enter__(self) -> Progress:
@@ -43,7 +48,7 @@ class Progress:
     ) -> None:
         if self._bar:
             self._bar.stop()
-        elif kind is None:
+        elif kind is None and self._line_every_s:
             self._write_line({})
 
     def skip(self, units: int) -> None:
@@ -64,8 +69,10 @@ class Progress:
             self._write_line(values)
 
     def _write_line(self, values: dict[str, float]) -> None:
+        if not self._shown:
+            return
         now = time.monotonic()
-        self._next_line_s = now + _LINE_EVERY_S
+        self._next_line_s = now + self._line_every_s
         rate = self._fresh / max(now - self._start_s, 1e-9)
         line: dict[str, Any] = {"work": self.work, "done": self.done, "total": self.total, "unit": self.unit}
         line["per_s"] = round(rate, 3)

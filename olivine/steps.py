@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from olivine.recipe import StageRecipe
 from olivine.recipes import load_recipe
 from olivine.stages import BY_WORD, STAGES
 from olivine.store import Store, open_store
+from olivine.training.execution import Execution
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class StepCall:
     settings: list[str] = field(default_factory=list)
     inputs: dict[str, str] = field(default_factory=dict)
     source: str | None = None
+    execution: Execution | None = None
 
 
 def run_step(word: str, call: StepCall) -> Artifact:
@@ -98,7 +101,7 @@ def _weigh(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: An
 def _pretrain(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
     from olivine.pretrain.stage import run
 
-    return run(inputs["drives"], inputs["weak_labels"], inputs["density_weights"], recipe)
+    return run(inputs["drives"], inputs["weak_labels"], inputs["density_weights"], recipe, call.execution)
 
 
 def _finetune(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
@@ -125,7 +128,7 @@ _STEPS: dict[str, Callable[[StepCall, Store, dict[str, Artifact], Any], Artifact
 assert tuple(_STEPS) == tuple(BY_WORD)
 
 
-def run_executor(word: str, executor_input: str) -> Artifact:
+def run_executor(word: str, executor_input: str, execution: Execution | None = None) -> Artifact:
     """Run a stage as a pipeline step: everything comes from, and goes to, the executor input.
 
     Parameters of a step are `store`, `recipe`, `settings`, `<port>_id` for the id of each input, and `source` and
@@ -136,10 +139,11 @@ def run_executor(word: str, executor_input: str) -> Artifact:
         UsageError: a parameter is missing, unknown or not what it must be; else whatever the stage reports.
     """
     io = ExecutorInput.parse(executor_input)
-    call = step_call(word, io.parameters)
+    call = replace(step_call(word, io.parameters), execution=execution)
     _check_inputs(word, io, call)
     artifact = run_step(word, call)
-    io.write_output(BY_WORD[word].makes, artifact, id=artifact.id)
+    if is_first_process():
+        io.write_output(BY_WORD[word].makes, artifact, id=artifact.id)
     return artifact
 
 
@@ -184,6 +188,11 @@ def _whole_number(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
         raise UsageError(f"{name} is {value!r}, but must be a whole number.")
     return int(value)
+
+
+def is_first_process() -> bool:
+    """Whether this process speaks and writes for all that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def describe(artifact: Artifact) -> dict[str, Any]:

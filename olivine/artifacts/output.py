@@ -63,6 +63,10 @@ class Output:
         self.data.update({blob.path: blob for blob in part.blobs})
         return part.note
 
+    def drop_part(self, name: str) -> None:
+        """Forget a part that is no longer needed; its data objects stay."""
+        self.store.delete(self._part_key(name))
+
     def publish(
         self,
         counts: dict[str, int],

@@ -23,6 +23,9 @@ class RunRecorder:
 
     run: str = field(default_factory=lambda: uuid.uuid4().hex)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the stage adds of its own: throughput, devices, how it was carried out."""
+
     _start_s: float = field(default_factory=time.monotonic)
     _cpu_s: float = field(default_factory=lambda: _cpu_seconds())
 
@@ -40,6 +43,7 @@ class RunRecorder:
             "written_bytes": store.traffic.written_bytes,
             "requests": store.traffic.requests,
             **describe_host(),
+            **self.facts,
         }
 
     def finish(self, store: Store, published: Manifest, own_data_digest: str) -> dict[str, Any]:

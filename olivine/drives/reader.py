@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from olivine.artifacts import Artifact
 from olivine.errors import DataError
 from olivine.nuscenes_categories import RAW_TO_CATEGORY
-from olivine.packs import Pack, bytes_array
+from olivine.packs import DiskCache, Pack, bytes_array
 
 CAMERAS = ("CAM_FRONT", "CAM_FRONT_RIGHT", "CAM_BACK_RIGHT", "CAM_BACK", "CAM_BACK_LEFT", "CAM_FRONT_LEFT")
 """Order of the images of a keyframe: column 0 of `pair_pixel_M3` counts in it."""
@@ -44,9 +44,9 @@ class Keyframe:
 class Drives:
     """Keyframes of a `drives` artifact by token, in the order of their scenes."""
 
-    def __init__(self, artifact: Artifact) -> None:
-        self.artifact = artifact
-        self._keyframes = Pack(artifact, KEYFRAMES)
+    def __init__(self, artifact: Artifact, cache: DiskCache | None = None) -> None:
+        self.artifact, self._cache = artifact, cache
+        self._keyframes = Pack(artifact, KEYFRAMES, cache)
 
     @cached_property
     def image_size(self) -> tuple[int, int]:
@@ -124,5 +124,5 @@ class Drives:
         if index not in packs:
             if not any(blob.path == index for blob in self.artifact.manifest.data):
                 raise DataError(f"drives {self.artifact.id[:12]} hold no {what}: they were ingested without.")
-            packs[index] = Pack(self.artifact, index)
+            packs[index] = Pack(self.artifact, index, self._cache)
         return packs[index]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+
 from olivine.artifacts import Artifact
 from olivine.errors import DataError
+from olivine.packs.cache import DiskCache
 from olivine.packs.index import PackIndex
 from olivine.packs.shard import split_members
 
@@ -11,8 +14,8 @@ from olivine.packs.shard import split_members
 class Pack:
     """Keyframes of one artifact, in the order of its index."""
 
-    def __init__(self, artifact: Artifact, index: str = "index.parquet") -> None:
-        self.artifact = artifact
+    def __init__(self, artifact: Artifact, index: str = "index.parquet", cache: DiskCache | None = None) -> None:
+        self.artifact, self._cache = artifact, cache
         self.index = PackIndex(artifact.read(index), f"{artifact.manifest.kind} {artifact.id[:12]} {index}")
 
     def __len__(self) -> int:
@@ -34,10 +37,12 @@ class Pack:
                 f"keyframe {keyframe} is not in {manifest.kind} {manifest.id[:12]}: it was quarantined there, or the "
                 "artifacts were made from different drives."
             )
-        segment = self.artifact.read_range(
+        digest = self.index.value(sha256, row)
+        fetch = functools.partial(
+            self.artifact.read_range,
             self.index.value("shard", row),
             self.index.value("offset", row),
             self.index.value(length, row),
-            self.index.value(sha256, row),
+            digest,
         )
-        return split_members(segment)
+        return split_members(self._cache.get(digest, fetch) if self._cache else fetch())

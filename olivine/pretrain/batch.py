@@ -42,7 +42,8 @@ class LaterSweep:
 @dataclass(frozen=True)
 class PretrainBatch:
     """`pair_row_M` int64 rows of `clouds`; `pixel_M3` int64 (image in the batch, row, column) in images of `image_size`
-    (height, width); `label_M` int64, 255 unlabelled; `weight_M` float64; `radial_M` int64 distance bins.
+    (height, width); `label_M` int64, 255 unlabelled; `weight_M` float64; `radial_M` int64 distance bins; `keys` a
+    number for each keyframe, the same in every batch.
 
     `maps_ICHW` float32 are the teacher's features; `images_IHW3` uint8 stand in their place until the encoder has run.
     """
@@ -59,6 +60,7 @@ class PretrainBatch:
     segments: Segments | None = None
     view: SecondView | None = None
     later: LaterSweep | None = None
+    keys: tuple[int, ...] = ()
 
     def to(self, device: torch.device) -> PretrainBatch:
         """The batch on a device."""

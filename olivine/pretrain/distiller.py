@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from olivine.models.cloud import CloudBatch
 from olivine.models.network import build_backbone
 from olivine.models.voxelnet import VoxelNet
 from olivine.pretrain.batch import PretrainBatch
@@ -14,6 +15,8 @@ from olivine.pretrain.recipe import PretrainRecipe
 from olivine.pretrain.terms import build_terms
 from olivine.pretrain.terms.momentum import MomentumTerm
 from olivine.pretrain.terms.term import Step
+from olivine.training.cross_rank import share_batch_norm
+from olivine.training.precision import half_precision
 
 
 class Distiller(nn.Module):
@@ -26,21 +29,29 @@ class Distiller(nn.Module):
         self.heads = build_heads(recipe, self.backbone.out_channels, image_channels)
         categories = num_categories(num_classes, recipe)
         self.terms, self._weights = build_terms(recipe, categories, image_channels, self.backbone)
+        self._sharing, self._precision = recipe.cross_rank, recipe.precision
+        if recipe.cross_rank == "batch":
+            share_batch_norm(self)
 
     def forward(self, batch: PretrainBatch, generator: torch.Generator) -> dict[str, Tensor]:
         """The losses of one process's share of a batch by term, and their weighted sum (`loss`)."""
-        embeddings = self._embed(batch)
-        step = Step(batch, embeddings, generator, self.backbone.embed)
+        step = Step(batch, self._embeddings(batch), generator, self._embed, self._sharing)
         losses: dict[str, Tensor] = {name: term(step) for name, term in self.terms.items()}
         total = torch.stack([self._weights[name] * loss for name, loss in losses.items()]).sum()
         return {"loss": total, **losses}
 
-    def _embed(self, batch: PretrainBatch) -> Embeddings:
+    def _embeddings(self, batch: PretrainBatch) -> Embeddings:
         heads: dict[str, HeadPair] = dict(self.heads.items())  # type: ignore[arg-type]
         if not (isinstance(self.backbone, VoxelNet) and self._sampled == "embeddings"):
-            return Embeddings(heads, self.backbone.embed(batch.clouds), batch=batch)
+            return Embeddings(heads, self._embed(batch.clouds), batch=batch)
         unit_heads = {level: head.unit_points for level, head in heads.items()}
         return Embeddings(heads, *self.backbone.embed_with(batch.clouds, unit_heads), batch=batch)
+
+    def _embed(self, clouds: CloudBatch) -> Tensor:
+        """Features of all rows, float32 whatever the backbone computes in."""
+        with half_precision(self._precision, clouds.features_VF.device):
+            features_RD = self.backbone.embed(clouds)
+        return features_RD if self._precision == "fp32" else features_RD.float()
 
     def after_step(self) -> None:
         """What follows the optimiser: a key network moves behind the trained one."""

@@ -14,6 +14,7 @@ from olivine.pretrain.term_recipes import (
     MomentumRecipe,
     OcclusionRecipe,
     RegressionRecipe,
+    Sharing,
     SuperpixelTermRecipe,
     TemporalRecipe,
     ViewsRecipe,
@@ -100,7 +101,20 @@ class PretrainRecipe(StageRecipe):
     """Temperature of every contrastive loss."""
 
     num_pairs: int = Field(4096, ge=2)
-    """Pairs (or points) drawn for each loss, for each process."""
+    """Pairs (or points) drawn for each loss, for each process; with `cross_rank` batch, for the whole batch."""
+
+    cross_rank: Sharing = "local"
+    """What processes share of a step besides gradients. `local`: nothing, as in the reference. `negatives`: pairs of
+    all processes are each other's candidates. `batch`: those, batch-norm statistics, and draws keyed by keyframe, so
+    that the result does not depend on the number of processes but for rounding; for OLIVINE's terms."""
+
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """Arithmetic of the 3D backbone, and of the image encoder where it runs at every step; heads, losses and parameters
+    stay fp32. MinkowskiEngine has fp32 alone."""
+
+    not_finite: Literal["stop", "skip"] = "stop"
+    """What follows a loss or gradient that is NaN or infinite: the end of the run, or a step without effect, which is
+    listed in the manifest."""
 
     optimizer: OptimizerRecipe = OptimizerRecipe()
     """Optimiser and schedule."""
@@ -154,4 +168,9 @@ class PretrainRecipe(StageRecipe):
         weights = (self.weight_consistency, self.views.weight, self.momentum.weight, self.temporal.weight)
         if not self.needs_images and max(weights) == 0:
             raise ValueError("every term has the weight 0: there is nothing to train")
+        others = (self.superpixel, self.temporal, self.regression, self.views, self.momentum)
+        if self.cross_rank != "local" and max(term.weight for term in others) > 0:
+            raise ValueError(f"cross_rank={self.cross_rank} is for the terms of OLIVINE and PPKT alone")
+        if self.precision != "fp32" and self.network.backend == "minkowski":
+            raise ValueError("precision=bf16 needs another backend: MinkowskiEngine computes in fp32 alone")
         return self

@@ -29,6 +29,7 @@ from olivine.pretrain.images import decode_image, draw_crop
 from olivine.pretrain.labels import batch_weights, resolve_labels
 from olivine.pretrain.recipe import PretrainRecipe
 from olivine.pretrain.views import carry_segments, match_views, point_segments
+from olivine.store import Traffic
 
 _CACHED_KEYFRAMES = 256
 
@@ -98,6 +99,15 @@ class PretrainSamples:
         self.hidden_pairs: dict[str, int] = {}
         self._later = later_keyframes(sources.drives, recipe.temporal.keyframes_ahead)
 
+    def __reduce__(self) -> tuple[type[PretrainSamples], tuple[Sources, PretrainRecipe]]:
+        """What was read stays behind: a worker process reads its own."""
+        return PretrainSamples, (self._sources, self._recipe)
+
+    @property
+    def traffic(self) -> Traffic:
+        """What this process read from the store."""
+        return self._sources.drives.artifact.store.traffic
+
     def batch(self, tokens: list[str], epoch: int) -> PretrainBatch:
         """The batch of these keyframes in this epoch."""
         samples = [self._sample(token, epoch) for token in tokens]
@@ -115,6 +125,7 @@ class PretrainSamples:
             weight_M=self._weights(samples),
             num_keyframes=len(samples),
             image_size=self._crop_size if augmented else self._full_size,
+            keys=tuple(int(token[:15], 16) for token in tokens),
             maps_ICHW=_join_given([sample.maps_ICHW for sample in samples]),
             images_IHW3=torch.cat([s.images_IHW3 for s in samples if s.images_IHW3 is not None]) if augmented else None,
         )

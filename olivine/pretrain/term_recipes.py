@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from olivine.recipe import StageRecipe
 
+Sharing = Literal["local", "negatives", "batch"]
+
 
 class ConsistencyRecipe(StageRecipe):
     """The semantic-consistency term: von Mises-Fisher statistics a category and their loss (paper section 3.2)."""

@@ -1,22 +1,28 @@
 """Checkpoints by the manifest rule: an artifact of its own kind, found through one small ref.
 
-The ref moves only after the checkpoint's manifest is there, so whoever resumes finds the newest complete checkpoint,
-whatever instant the writer was killed at.
+Every process writes its shard, the first one then writes the manifest that lists them all, and the ref moves last. So
+whoever resumes finds a complete checkpoint, whatever instant any process was killed at; a damaged one is passed over.
 """
 
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from olivine.artifacts import Artifact, Output, begin, open_artifact
-from olivine.errors import StoreError
+from olivine.artifacts import Artifact, Output, begin, open_artifact, sha256_hex
+from olivine.artifacts.record import records_folder
+from olivine.errors import IntegrityError, PeerError, StoreError
+from olivine.store import Ref
 from olivine.training.tensors import bytes_tensors, tensors_bytes
 
 _ATTEMPTS = 16
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -28,41 +34,173 @@ class Checkpoint:
     notes: dict[str, Any]
 
 
-def save_checkpoint(out: Output, checkpoint: Checkpoint) -> None:
-    """Publish a checkpoint of the artifact in the making and point its ref at it."""
-    inputs = out.inputs
-    recipe = out.recipe | {"checkpoint_of": out.id, "step": checkpoint.step}
-    target = begin(out.store, out.stage, "checkpoint", inputs, recipe, out.seed)
-    if isinstance(target, Output):
-        for name, tensors in checkpoint.tensors.items():
-            target.put(f"{name}.safetensors", tensors_bytes(tensors))
-        target.put("notes.json", json.dumps(checkpoint.notes).encode())
-        target = target.publish({"step": checkpoint.step}, {}, ())
-    _move_ref(out, target, checkpoint.step)
+@dataclass(frozen=True)
+class Place:
+    """Which of the processes that write a checkpoint this is. `run` is one word for all of them, new in every run."""
+
+    rank: int
+    size: int
+    run: str
+    patience_s: float = 600.0
+
+
+def save_checkpoint(out: Output, checkpoint: Checkpoint, place: Place | None = None, keep: int = 3) -> int:
+    """Write this process's shard; the first process then commits the checkpoint and lets go of the oldest.
+
+    Args:
+        out: the artifact in the making that the checkpoint belongs to.
+        checkpoint: what this process adds. Names of tensors are apart from process to process; notes are the first's.
+        place: this process among all; None for the only one.
+        keep: checkpoints that stay.
+
+    Returns:
+        Bytes that this process wrote.
+
+    Raises:
+        PeerError: another process's shard did not come.
+    """
+    place = place or Place(0, 1, out.recorder.run)
+    recipe = out.recipe | {"checkpoint_of": out.id, "step": checkpoint.step, "run": place.run, "shards": place.size}
+    target = begin(out.store, out.stage, "checkpoint", out.inputs, recipe, out.seed)
+    if isinstance(target, Artifact):
+        _move_ref(out, target.id, checkpoint.step, keep)
+        return 0
+    # The run in every file: no other artifact then has the same bytes, and all of them may go with the checkpoint.
+    mark = {"checkpoint": target.id, "run": place.run}
+    for name, tensors in checkpoint.tensors.items():
+        target.put(f"{name}.safetensors", tensors_bytes(tensors, mark))
+    size_bytes = sum(blob.size_bytes for blob in target.data.values())
+    target.save_part(_part(place.rank), list(target.data), {})
+    if place.rank == 0:
+        _wait_for_shards(target, place)
+        notes = {"notes": checkpoint.notes, "recipe_sha256": _recipe_digest(out), **mark}
+        target.put("notes.json", json.dumps(notes).encode())
+        published = target.publish({"step": checkpoint.step}, {}, ())
+        _move_ref(out, published.id, checkpoint.step, keep)
+        for rank in range(place.size):
+            target.drop_part(_part(rank))
+    return size_bytes
 
 
 def load_checkpoint(out: Output) -> Checkpoint | None:
-    """The newest complete checkpoint of this artifact, checked; None when there is none."""
-    ref = out.store.read_ref(_ref_name(out))
-    if ref is None:
-        return None
-    artifact = open_artifact(out.store, out.stage, json.loads(ref.content)["id"])
-    if artifact is None:
-        return None
+    """The newest sound checkpoint of this artifact; None when there is none.
+
+    Raises:
+        IntegrityError: there are checkpoints, and every one is damaged.
+    """
+    found = find_checkpoint(out)
+    return found[1] if found else None
+
+
+def find_checkpoint(out: Output) -> tuple[Artifact, Checkpoint] | None:
+    """The newest checkpoint whose every byte is as it was written; damaged ones are passed over with a message.
+
+    Raises:
+        IntegrityError: there are checkpoints, and every one is damaged.
+    """
+    problem: IntegrityError | None = None
+    for entry in _entries(out.store.read_ref(_ref_name(out))):
+        try:
+            artifact = open_artifact(out.store, out.stage, entry["id"])
+            if artifact is None:
+                raise IntegrityError(f"{out.store.url}: the manifest of checkpoint {entry['id'][:12]} is missing.")
+            checkpoint = read_checkpoint(out, artifact)
+        except IntegrityError as error:
+            print(f"{out.stage}: the checkpoint of step {entry['step']} is passed over: {error}", file=sys.stderr)
+            problem = error
+        else:
+            return artifact, checkpoint
+    if problem:
+        raise problem
+    return None
+
+
+def read_checkpoint(out: Output, artifact: Artifact) -> Checkpoint:
+    """The state in a checkpoint, checked; IntegrityError when it is damaged or another recipe's."""
     names = [blob.path.removesuffix(".safetensors") for blob in artifact.manifest.data if blob.path != "notes.json"]
     tensors = {name: bytes_tensors(artifact.read(f"{name}.safetensors"), name) for name in names}
-    return Checkpoint(artifact.manifest.counts["step"], tensors, json.loads(artifact.read("notes.json")))
+    notes = json.loads(artifact.read("notes.json"))
+    if notes["recipe_sha256"] != _recipe_digest(out):
+        raise IntegrityError(f"checkpoint {artifact.id[:12]} is of another recipe than {out.id[:12]}.")
+    return Checkpoint(artifact.manifest.counts["step"], tensors, notes["notes"])
 
 
-def _move_ref(out: Output, target: Artifact, step: int) -> None:
-    content = json.dumps({"id": target.id, "step": step}).encode()
+def _wait_for_shards(target: Output, place: Place) -> None:
+    """Until the parts of all processes are there: they meet in the store alone, so a thread may wait as well."""
+    deadline = time.monotonic() + place.patience_s
+    waiting = list(range(1, place.size))
+    while waiting:
+        waiting = [rank for rank in waiting if target.load_part(_part(rank)) is None]
+        if waiting and time.monotonic() > deadline:
+            raise PeerError(
+                f"{target.stage}: no shard of rank {', '.join(map(str, waiting))} came within {place.patience_s:.0f} "
+                "s; the checkpoint was not committed, the one before stands. Run the same command again."
+            )
+        if waiting:
+            time.sleep(_POLL_S)
+
+
+def _move_ref(out: Output, id: str, step: int, keep: int) -> None:
+    """Put a checkpoint in front of the list, let the oldest fall off its end, and remove what fell off.
+
+    What is to go stands in the ref until it is gone, so that a killed removal is done by the next one.
+    """
     for _ in range(_ATTEMPTS):
         ref = out.store.read_ref(_ref_name(out))
-        if ref is not None and json.loads(ref.content)["step"] >= step:
+        entries = list(_entries(ref))
+        if entries and entries[0]["step"] >= step:
             return
+        leaving = _leaving(ref) + [entry["id"] for entry in entries[keep - 1 :]]
+        entries = [{"id": id, "step": step}, *entries[: keep - 1]]
+        content = json.dumps({**entries[0], "older": entries[1:], "leaving": leaving}).encode()
         if out.store.move_ref(_ref_name(out), content, ref):
+            _remove(out, leaving)
             return
     raise StoreError(f"{out.store.url}: the ref {_ref_name(out)} keeps moving. Is the same run started many times?")
+
+
+def _remove(out: Output, leaving: list[str]) -> None:
+    """Delete checkpoints that nobody can be sent to any more; the manifest last, which knows the rest."""
+    for id in leaving:
+        try:
+            artifact = open_artifact(out.store, out.stage, id)
+        except IntegrityError:
+            # Damaged: what belongs to it cannot be known.
+            continue
+        if artifact is None:
+            continue
+        for blob in artifact.manifest.data:
+            out.store.delete(blob.key)
+        for key in list(out.store.list(records_folder(artifact.manifest))):
+            out.store.delete(key)
+        out.store.delete(artifact.manifest.key)
+    ref = out.store.read_ref(_ref_name(out))
+    if leaving and ref is not None:
+        # Lost when somebody else moves the ref meanwhile: then they find the same list and nothing left to delete.
+        content = json.loads(ref.content)
+        content["leaving"] = [id for id in content["leaving"] if id not in leaving]
+        out.store.move_ref(_ref_name(out), json.dumps(content).encode(), ref)
+
+
+def _entries(ref: Ref | None) -> Iterator[dict[str, Any]]:
+    """Checkpoints in a ref, newest first."""
+    if ref is not None:
+        content = json.loads(ref.content)
+        yield {"id": content["id"], "step": content["step"]}
+        yield from content["older"]
+
+
+def _leaving(ref: Ref | None) -> list[str]:
+    leaving: list[str] = json.loads(ref.content)["leaving"] if ref else []
+    return leaving
+
+
+def _recipe_digest(out: Output) -> str:
+    return sha256_hex(json.dumps(out.recipe, sort_keys=True).encode())
+
+
+def _part(rank: int) -> str:
+    return f"rank-{rank:05d}"
 
 
 def _ref_name(out: Output) -> str:

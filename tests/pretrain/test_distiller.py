@@ -119,7 +119,7 @@ def test_a_voxelnet_may_be_sampled_behind_its_heads():
     for sampled in ("features", "embeddings"):
         distiller = make(network=network, sampled=sampled).eval()
         with torch.no_grad():
-            embeddings = distiller._embed(replace(make_batch(), clouds=clouds))
+            embeddings = distiller._embeddings(replace(make_batch(), clouds=clouds))
             rows = embeddings.all_points("semantic")
             assert torch.equal(rows[[2, 5]], embeddings.points("semantic", torch.tensor([2, 5])))
         lengths[sampled] = rows.norm(dim=1)

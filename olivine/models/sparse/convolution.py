@@ -33,6 +33,11 @@ class Scratch:
 
 def convolve(features_VD: Tensor, kernel: Tensor, pair_map: PairMap, scratch: Scratch) -> Tensor:
     """Features of the output rows of `pair_map`, differentiable in features and kernel [offsets, in, out]."""
+    device = features_VD.device.type
+    if torch.is_autocast_enabled(device):
+        # Autocast does not reach into a function of our own.
+        dtype = torch.get_autocast_dtype(device)
+        features_VD, kernel = features_VD.to(dtype), kernel.to(dtype)
     result: Tensor = _Convolution.apply(features_VD, kernel, pair_map, scratch)
     return result
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from torch import Tensor
 
 from olivine.losses.category_aware import category_aware_contrastive
-from olivine.pretrain.heads import draw_pairs
 from olivine.pretrain.labels import IGNORED
 from olivine.pretrain.recipe import PretrainRecipe
 from olivine.pretrain.terms.term import Step, Term
@@ -21,11 +20,11 @@ class CategoryTerm(Term):
 
     def forward(self, step: Step) -> Tensor:
         """The loss of this process's draw."""
-        drawn_S = draw_pairs(step.batch.weight_M, self._num_pairs, step.generator)
-        label_S = step.batch.label_M[drawn_S]
+        drawn_S = step.draw(step.batch.weight_M, self._num_pairs)
+        label_S = step.shared(step.batch.label_M[drawn_S])
         return category_aware_contrastive(
-            step.embeddings.points(self._level, step.batch.pair_row_M[drawn_S]),
-            step.embeddings.pixels(self._level, step.batch.pixel_M3[drawn_S]),
+            step.shared(step.embeddings.points(self._level, step.batch.pair_row_M[drawn_S])),
+            step.shared(step.embeddings.pixels(self._level, step.batch.pixel_M3[drawn_S])),
             label_S.where(label_S != IGNORED, -1),
             self._temperature,
         )

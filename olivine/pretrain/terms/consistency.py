@@ -38,5 +38,5 @@ class ConsistencyTerm(Term):
             self.statistics.update(features_ND.detach(), label_N, num_samples=step.batch.num_keyframes)
         if gathering:
             return zero_with_graph(features_ND)
-        loss: Tensor = self.statistics(features_ND, label_N)
+        loss: Tensor = self.statistics(step.shared(features_ND), step.shared(label_N))
         return loss

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from olivine.losses.point_pixel import point_pixel_info_nce
-from olivine.pretrain.heads import draw_pairs
 from olivine.pretrain.recipe import PretrainRecipe
 from olivine.pretrain.terms.term import Step, Term
 
@@ -20,9 +19,9 @@ class PointPixelTerm(Term):
 
     def forward(self, step: Step) -> Tensor:
         """The loss of this process's draw."""
-        drawn_S = draw_pairs(torch.ones_like(step.batch.weight_M), self._num_pairs, step.generator)
+        drawn_S = step.draw(torch.ones_like(step.batch.weight_M), self._num_pairs)
         return point_pixel_info_nce(
-            step.embeddings.points("point_pixel", step.batch.pair_row_M[drawn_S]),
-            step.embeddings.pixels("point_pixel", step.batch.pixel_M3[drawn_S]),
+            step.shared(step.embeddings.points("point_pixel", step.batch.pair_row_M[drawn_S])),
+            step.shared(step.embeddings.pixels("point_pixel", step.batch.pixel_M3[drawn_S])),
             self._temperature,
         )
