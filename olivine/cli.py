@@ -470,9 +470,12 @@ def main() -> None:
         _tell_launcher(DataError(str(error)))
         print(f"olivine: {error}. Check that the file or folder is there and may be used.", file=sys.stderr)
         sys.exit(DataError.exit_code)
+    except Exception as error:
+        _tell_launcher(error)
+        raise
 
 
-def _tell_launcher(error: OlivineError) -> None:
+def _tell_launcher(error: Exception) -> None:
     from olivine.training.launch import write_error_file
 
     write_error_file(error)

@@ -109,7 +109,7 @@ class Engine:
                     pieces[f"{number}.{field}@{first}"] = value.reshape(-1)[run]
                 elif value is not None:
                     # The step count of the partition is that of each parameter in it.
-                    pieces[f"{number}.{field}@0"] = torch.as_tensor(value).reshape(1)
+                    pieces[f"{number}.{field}@0"] = torch.as_tensor(value).reshape(1).clone()
         return pieces
 
     @property

@@ -12,8 +12,13 @@ from olivine.errors import IntegrityError
 
 def tensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
     """Tensors by name as one safetensors file, moved to the CPU."""
-    plain = {name: tensor.detach().to("cpu").contiguous() for name, tensor in sorted(tensors.items())}
-    return safetensors.torch.save(plain, metadata)
+    return safetensors.torch.save({name: _plain(tensor) for name, tensor in sorted(tensors.items())}, metadata)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """On the CPU, and with memory of its own: ZeRO keeps parameters as views of one buffer, which is no file."""
+    plain = tensor.detach().to("cpu").contiguous()
+    return plain if plain.untyped_storage().nbytes() == plain.nbytes else plain.clone()
 
 
 def bytes_tensors(data: bytes, where: str) -> dict[str, Tensor]:
