@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from olivine.artifacts import Output, begin
-from olivine.errors import IntegrityError
+from olivine.errors import IntegrityError, PeerError
 from olivine.store import open_store
-from olivine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from olivine.training.checkpoint import Checkpoint, Place, load_checkpoint, save_checkpoint
 
 
 @pytest.fixture
@@ -88,3 +88,84 @@ def test_a_checkpoint_is_no_segmenter(out):
         UsageError, match=rf"'{ref['id']}' is no segmenter in .*here: none: run `olivine finetune` first"
     ):
         find_artifact(out.store, "finetune", ref["id"], "segmenter")
+
+
+def blobs(out):
+    return set(out.store.list("blobs"))
+
+
+def test_the_last_few_are_kept_and_nothing_of_the_others(out):
+    for step in range(1, 7):
+        save_checkpoint(out, checkpoint(step), keep=2)
+        if step == 2:
+            two = len(list(out.store.list("")))
+    assert load_checkpoint(out).step == 6
+    ref = json.loads(out.store.read_ref(f"runs/{out.id}/checkpoint").content)
+    assert ([ref["step"]] + [entry["step"] for entry in ref["older"]], ref["leaving"]) == ([6, 5], [])
+    assert len(list(out.store.list(""))) == two
+
+
+def test_killed_while_an_old_one_is_removed(out, monkeypatch):
+    save_checkpoint(out, checkpoint(1), keep=1)
+    before = blobs(out)
+
+    def killed(key):
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(out.store, "delete", killed)
+            with pytest.raises(KeyboardInterrupt):
+                save_checkpoint(out, checkpoint(load_checkpoint(out).step + 1), keep=1)
+    assert load_checkpoint(out).step == 3
+    assert before < blobs(out)
+    save_checkpoint(out, checkpoint(4), keep=1)
+    assert load_checkpoint(out).step == 4
+    assert len(blobs(out)) == len(before)
+
+
+def test_a_damaged_newest_one_is_passed_over(out, tmp_path, capsys):
+    save_checkpoint(out, checkpoint(2))
+    before = blobs(out)
+    save_checkpoint(out, checkpoint(4))
+    for key in blobs(out) - before:
+        file = tmp_path / "store" / key
+        file.write_bytes(file.read_bytes()[:-1])
+    assert load_checkpoint(out).step == 2
+    assert "finetune: the checkpoint of step 4 is passed over: " in capsys.readouterr().err
+
+
+def test_a_missing_manifest_is_passed_over(out, tmp_path, capsys):
+    save_checkpoint(out, checkpoint(2))
+    save_checkpoint(out, checkpoint(4))
+    ref = json.loads(out.store.read_ref(f"runs/{out.id}/checkpoint").content)
+    out.store.delete(f"finetune/{ref['id']}/manifest.json")
+    assert load_checkpoint(out).step == 2
+    assert "is missing" in capsys.readouterr().err
+
+
+def test_no_shard_no_commit(out):
+    save_checkpoint(out, checkpoint(2))
+    with pytest.raises(PeerError, match=r"no shard of rank 1, 2 came within 0 s; the checkpoint was not committed"):
+        save_checkpoint(out, checkpoint(4), Place(0, 3, "run", patience_s=0.1))
+    assert load_checkpoint(out).step == 2
+
+
+def test_shards_of_an_earlier_run_are_not_mixed_in(out):
+    """A killed run's shard of the same step may hold other bits."""
+    for rank in (1, 0):
+        if rank:
+            save_checkpoint(out, Checkpoint(4, {f"s-{rank}": {"w": torch.ones(2)}}, {}), Place(rank, 2, "killed"))
+    with pytest.raises(PeerError):
+        save_checkpoint(out, Checkpoint(4, {"s-0": {"w": torch.zeros(2)}}, {}), Place(0, 2, "next", patience_s=0.1))
+    assert load_checkpoint(out) is None
+
+
+def test_shards_of_all_ranks_are_in_it(out):
+    for rank in (2, 1, 0):
+        shard = {f"optimizer-{rank:05d}": {"w": torch.full((2,), float(rank))}}
+        save_checkpoint(out, Checkpoint(4, shard, {"rank": rank}), Place(rank, 3, "run"))
+    found = load_checkpoint(out)
+    assert sorted(found.tensors) == ["optimizer-00000", "optimizer-00001", "optimizer-00002"]
+    assert found.notes == {"rank": 0}
+    assert list(out.store.list("parts")) == []

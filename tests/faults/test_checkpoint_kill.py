@@ -1,0 +1,27 @@
+"""F1 and F2: SIGKILL while checkpoints are written. The newest finished one always loads, and none is half there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from chain import worker_environment
+
+
+def kill(folder: Path, contender: str, ranks: int, tries: int) -> dict[str, int]:
+    worker = Path(__file__).with_name("checkpoint_kill_worker.py")
+    command = [sys.executable, str(worker), str(folder), contender, str(ranks), str(tries)]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=280, check=True, env=worker_environment())
+    report: dict[str, int] = json.loads(answer.stdout.splitlines()[-1])
+    print(report)
+    return report
+
+
+@pytest.mark.parametrize(("ranks", "tries"), [(1, 50), (4, 10)], ids=["F1", "F2"])
+def test_the_newest_finished_checkpoint_loads(tmp_path, ranks, tries):
+    report = kill(tmp_path / "store", "ours", ranks, tries)
+    assert (report["survived"], report["half_written"], report["lost"]) == (tries, 0, 0)
+    assert report["saved"] >= tries // 5, "the kills came before anything was saved"
