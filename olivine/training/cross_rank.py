@@ -96,7 +96,7 @@ def share_batch_norm(module: nn.Module) -> None:
     for name, child in module.named_children():
         if type(child) is nn.BatchNorm1d:
             shared = CrossRankBatchNorm(child.num_features, child.eps, child.momentum)
-            shared.load_state_dict(child.state_dict())
+            shared.to(child.weight.dtype).load_state_dict(child.state_dict())
             setattr(module, name, shared)
         else:
             share_batch_norm(child)

@@ -73,13 +73,12 @@ class TensorBoard:
 
 
 class MLflow:
-    """A run on the server of MLFLOW_TRACKING_URI, or in a local database."""
+    """A run on the server, or in the database, of MLFLOW_TRACKING_URI."""
 
     def __init__(self, folder: Path, run_id: str, names: dict[str, str]) -> None:
         self._mlflow = _library("mlflow", "mlflow-skinny")
         if not os.environ.get("MLFLOW_TRACKING_URI"):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._mlflow.set_tracking_uri(f"sqlite:///{(folder / 'mlflow.db').resolve()}")
+            raise ConfigError("--tracker mlflow needs MLFLOW_TRACKING_URI, the address of a server or a database.")
         self._mlflow.set_experiment("olivine")
         self._mlflow.start_run(run_name=run_id[:12], tags=names)
 

@@ -17,7 +17,23 @@ def _no_pet(monkeypatch):
 
 
 def test_a_worker_gets_the_command_without_the_launch():
-    given = ["pretrain", "--launch", "--nproc", "2", "--drives", "a", "--nnodes=2", "--node-rank", "1", "--zero", "1", "--master", "h:1", "--set", "a=b"]
+    given = [
+        "pretrain",
+        "--launch",
+        "--nproc",
+        "2",
+        "--drives",
+        "a",
+        "--nnodes=2",
+        "--node-rank",
+        "1",
+        "--zero",
+        "1",
+        "--master",
+        "h:1",
+        "--set",
+        "a=b",
+    ]
     assert without_launch_flags(given) == ["pretrain", "--drives", "a", "--zero", "1", "--set", "a=b"]
 
 

@@ -47,6 +47,26 @@ def test_tensorboard(tmp_path):
     assert [item.value for item in events.Scalars("pretrain/grad_norm")] == [3.0, 3.0]
 
 
+def test_mlflow(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(ConfigError, match="--tracker mlflow needs MLFLOW_TRACKING_URI"):
+        opened(Execution(tracker="mlflow"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tmp_path.as_uri())
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        (tracker,) = opened(Execution(tracker="mlflow"))
+        for facts in [*FACTS, SKIPPED]:
+            tracker.step(facts)
+        tracker.close()
+        client = mlflow.tracking.MlflowClient()
+        (run,) = client.search_runs([client.get_experiment_by_name("olivine").experiment_id])
+        losses = client.get_metric_history(run.info.run_id, "loss")
+    assert sorted((item.step, item.value) for item in losses) == [(0, 2.0), (1, 1.0)]
+    assert run.data.tags["git"] == "abc"
+
+
 def test_prometheus():
     pytest.importorskip("prometheus_client")
     traffic = Traffic(read_bytes=10, written_bytes=5, requests=3)

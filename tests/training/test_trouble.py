@@ -33,7 +33,10 @@ def test_a_real_allocation_that_is_too_large():
 
 
 def test_a_peer_that_is_gone():
-    with pytest.raises(PeerError, match=r"another process of the run is gone.*Run the same command again"), explained(1):
+    with (
+        pytest.raises(PeerError, match=r"another process of the run is gone.*Run the same command again"),
+        explained(1),
+    ):
         raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1")
 
 

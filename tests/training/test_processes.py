@@ -1,0 +1,169 @@
+"""`olivine pretrain --launch` as a user and a cluster call it: codes of the outermost process, kills, stops, two nodes.
+
+Processes are real, with gloo between them. The code of the launcher is what Kubernetes sees.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from chain import Chain, worker_environment
+
+from olivine.artifacts import find_artifact, open_artifact
+
+WAIT_S = 250.0
+STEPS = ["--set", "pretrain.epochs=3", "--set", "pretrain.checkpoint_every=1"]
+
+
+def command(chain: Chain, *more: str) -> list[str]:
+    ports = {"drives": "ingest", "weak-labels": "label", "density-weights": "weigh"}
+    given = [f"--{port}={chain.made[word].id}" for port, word in ports.items()]
+    return [
+        sys.executable,
+        "-m",
+        "olivine",
+        "pretrain",
+        *given,
+        "--store",
+        chain.store.url,
+        "--recipe",
+        "tiny_cpu",
+        *more,
+    ]
+
+
+class Job:
+    """A launcher that runs: what it says, line by line, and the processes of its ranks."""
+
+    def __init__(self, arguments: list[str], log: Path) -> None:
+        self.log = log
+        with log.open("wb") as errors:
+            self.process = subprocess.Popen(
+                arguments, stdout=subprocess.PIPE, stderr=errors, env=worker_environment(), start_new_session=True
+            )
+
+    def wait_for(self, text: str) -> None:
+        end = time.monotonic() + WAIT_S
+        while text not in self.log.read_text():
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < end, self.log.read_text()[-3000:]
+            time.sleep(0.05)
+
+    def rank(self, number: int) -> int:
+        """Process id of a rank."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.getsid(int(folder.name)) != self.process.pid:
+                    continue
+                if f"RANK={number}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    return int(folder.name)
+            except (OSError, ProcessLookupError):
+                continue
+        raise AssertionError(f"no process of rank {number}")
+
+    def end(self) -> tuple[int, str]:
+        out, _ = self.process.communicate(timeout=WAIT_S)
+        return self.process.returncode, out.decode()
+
+
+@pytest.fixture
+def job(tmp_path):
+    jobs = []
+
+    def start(arguments: list[str]) -> Job:
+        jobs.append(Job(arguments, tmp_path / f"job-{len(jobs)}.log"))
+        return jobs[-1]
+
+    yield start
+    for one in jobs:
+        if one.process.poll() is None:
+            os.killpg(one.process.pid, signal.SIGKILL)
+        one.process.wait()
+        one.process.stdout.close()
+
+
+def finished(job: Job) -> dict:
+    code, out = job.end()
+    assert code == 0, job.log.read_text()[-3000:]
+    return json.loads(next(line for line in out.splitlines() if line.startswith("{")))
+
+
+def test_a_mistake_keeps_its_code(job, own_chain):
+    one = job(command(own_chain, "--launch", "--nproc", "2", "--set", "pretrain.batch_size=3"))
+    code, _ = one.end()
+    assert code == 64
+    assert "olivine: batch_size 3 is not a multiple of 2 processes." in one.log.read_text()
+
+
+@pytest.mark.timeout(900)
+def test_killed_ranks_stopped_jobs_and_other_numbers_of_processes(job, own_chain):
+    """kill -9 of either rank, SIGTERM, ZeRO, parts: each time the same command goes on, to the bits of an unbroken run."""
+    two = [*STEPS, "--json", "--launch", "--nproc", "2"]
+    unbroken = finished(job(command(own_chain, *two, "--set", "pretrain.method=unbroken")))
+    killed = job(command(own_chain, *two))
+    killed.wait_for('"done": 3,')
+    os.kill(killed.rank(1), signal.SIGKILL)
+    assert killed.end()[0] == 75
+    stopped = job(command(own_chain, *two, "--zero", "2"))
+    stopped.wait_for('"done": 7,')
+    assert '"done": 1,' not in stopped.log.read_text(), "it began anew"
+    os.kill(stopped.process.pid, signal.SIGTERM)
+    assert stopped.end()[0] == 143
+    assert "stopped by SIGTERM after step" in stopped.log.read_text()
+    last = finished(job(command(own_chain, *two, "--zero", "1")))
+    history = [
+        json.loads(open_artifact(own_chain.store, "pretrain", one["id"]).read("history.json"))
+        for one in (unbroken, last)
+    ]
+    assert history[0] == history[1]
+    assert last["data_digest"] == unbroken["data_digest"]
+
+
+@pytest.mark.timeout(600)
+def test_a_rank_that_hangs_is_named(job, own_chain):
+    hanging = job(command(own_chain, *STEPS, "--launch", "--nproc", "2", "--hang-s", "6"))
+    hanging.wait_for('"done": 2,')
+    os.kill(hanging.rank(1), signal.SIGSTOP)
+    hanging.wait_for("rank 1 hangs in")
+    assert hanging.end()[0] == 75
+
+
+@pytest.mark.timeout(600)
+def test_two_nodes_on_one_machine(job, own_chain, tmp_path):
+    from conftest import _free_ports
+
+    (port,) = _free_ports(1)
+    nodes = [
+        job(
+            command(
+                own_chain,
+                "--json",
+                "--launch",
+                "--nproc",
+                "1",
+                "--nnodes",
+                "2",
+                "--node-rank",
+                str(rank),
+                "--master",
+                f"127.0.0.1:{port}",
+            )
+        )
+        for rank in range(2)
+    ]
+    first = finished(nodes[0])
+    assert nodes[1].end()[0] == 0, nodes[1].log.read_text()[-3000:]
+    made = find_artifact(own_chain.store, "pretrain", first["id"], "backbone")
+    assert made.manifest.counts == {"keyframes": 9, "steps": 4}
+    (key,) = own_chain.store.list(f"records/runs/pretrain/{made.id}")
+    record = json.loads(own_chain.store.read(key))
+    assert (record["processes"], record["samples"]) == (2, 8)
+    assert record["samples_per_s"] > 0
+    assert 0 <= record["data_wait_share"] <= 1
