@@ -4,7 +4,7 @@ PYTHON_BIN := .venv/bin/python
 SEEDS ?= 3
 export OLIVINE_CACHE ?= $(HOME)/.cache/olivine
 
-.PHONY: help demo miniature test lint bench minkowski compile lock clean
+.PHONY: help demo miniature test lint bench chaos minkowski compile lock clean
 
 help: ## show the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,10 @@ miniature: ## the paper's comparisons on synthetic drives, into build/miniature 
 bench: ## benchmarks as ratios, into build/bench/results.json (ONLY=W1)
 	@scripts/setup.sh bench
 	@$(PYTHON_BIN) -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+chaos: ## faults at their full numbers, into build/faults/results.json and docs/reliability.md (BUDGET=60 minutes)
+	@scripts/setup.sh test
+	@$(PYTHON_BIN) tests/faults/chaos.py --budget-min $(or $(BUDGET),60) --document
 
 minkowski: ## build MinkowskiEngine once, cache its wheel, install it into .venv
 	@scripts/setup.sh test

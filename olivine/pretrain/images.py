@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,11 @@ class Crop:
         cut_HW: NDArray[np.uint16] = map_HW[np.ix_(rows.astype(np.intp), columns.astype(np.intp))]
         return cut_HW[:, ::-1] if self.flipped else cut_HW
 
+    def reduce(self, factor: int) -> Crop:
+        """The same crop of an image that is `factor` times smaller."""
+        top, left, height, width = (value // factor for value in (self.top, self.left, self.height, self.width))
+        return replace(self, top=top, left=left, height=height, width=width)
+
 
 def draw_crop(
     pixel_K2: NDArray[Any],
@@ -99,7 +104,18 @@ def _try_crop(
     return Crop(top, left, height, width, size, flipped)
 
 
-def decode_image(jpeg: bytes) -> NDArray[np.uint8]:
-    """RGB uint8 [H, W, 3] at full size."""
+def decode_crop(jpeg: bytes, crop: Crop, recipe: ImageAugmentationRecipe) -> torch.Tensor:
+    """The crop of a JPEG, uint8 [height, width, 3], decoded no larger than `recipe.decode` asks."""
+    if recipe.decode == "full":
+        return crop.cut_image(decode_image(jpeg), recipe.antialias)
+    fitting = (f for f in (8, 4, 2) if crop.height // f >= crop.size[0] and crop.width // f >= crop.size[1])
+    factor = next(fitting, 1)
+    return crop.reduce(factor).cut_image(decode_image(jpeg, factor), recipe.antialias)
+
+
+def decode_image(jpeg: bytes, factor: int = 1) -> NDArray[np.uint8]:
+    """RGB uint8 [H, W, 3], a whole number of times smaller: JPEG has 2, 4 and 8 for next to nothing."""
     with Image.open(io.BytesIO(jpeg)) as image:
+        if factor > 1:
+            image.draft("RGB", (image.width // factor, image.height // factor))
         return np.asarray(image.convert("RGB"))

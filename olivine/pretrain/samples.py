@@ -25,7 +25,7 @@ from olivine.points.augment import drop_cuboid, remap_pairs, rotate_flip
 from olivine.points.occlusion import visible_pairs
 from olivine.points.voxelize import radial_index
 from olivine.pretrain.batch import LaterSweep, PretrainBatch, SecondView, Segments
-from olivine.pretrain.images import decode_image, draw_crop
+from olivine.pretrain.images import decode_crop, draw_crop
 from olivine.pretrain.labels import batch_weights, resolve_labels
 from olivine.pretrain.recipe import PretrainRecipe
 from olivine.pretrain.views import carry_segments, match_views, point_segments
@@ -224,7 +224,7 @@ class PretrainSamples:
             mine = np.flatnonzero(pixel_M3[:, 0] == image)
             crop = draw_crop(pixel_M3[mine, 1:], self._full_size, self._crop_size, recipe, rng)
             pixel_M3[mine, 1:], keep_M[mine] = crop.map_pixels(pixel_M3[mine, 1:])
-            images.append(crop.cut_image(decode_image(jpeg), recipe.antialias))
+            images.append(decode_crop(jpeg, crop, recipe))
             if superpixels_IHW is not None:
                 maps.append(crop.cut_map(superpixels_IHW[image], self._full_size))
         return replace(pairs, pixel_M3=pixel_M3).keep(keep_M), torch.stack(images), np.stack(maps) if maps else None

@@ -154,6 +154,10 @@ class ImageAugmentationRecipe(StageRecipe):
     flip: bool = True
     """Mirror each image with probability one half."""
 
+    decode: Literal["full", "reduced"] = "full"
+    """Whether a JPEG is decoded whole before it is cropped, or at 1/2, 1/4 or 1/8 of its size where the crop is then
+    still as large as it must become: several times faster, and other rounding."""
+
     @model_validator(mode="after")
     def _check(self) -> ImageAugmentationRecipe:
         if not 0 < self.aspect[0] <= self.aspect[1]:

@@ -5,12 +5,14 @@ Processes are real, with gloo between them. The code of the launcher is what Kub
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -43,10 +45,11 @@ class Job:
     """A launcher that runs: what it says, line by line, and the processes of its ranks."""
 
     def __init__(self, arguments: list[str], log: Path) -> None:
-        self.log = log
+        self.log, name = log, f"job-{uuid.uuid4().hex}"
+        self.mark = f"OLIVINE_TEST_JOB={name}"
         with log.open("wb") as errors:
             self.process = subprocess.Popen(
-                arguments, stdout=subprocess.PIPE, stderr=errors, env=worker_environment(), start_new_session=True
+                arguments, stdout=subprocess.PIPE, stderr=errors, env=worker_environment() | {"OLIVINE_TEST_JOB": name}
             )
 
     def wait_for(self, text: str) -> None:
@@ -58,15 +61,18 @@ class Job:
 
     def rank(self, number: int) -> int:
         """Process id of a rank."""
+        (pid,) = self.processes(f"RANK={number}")
+        return pid
+
+    def processes(self, *settings: str) -> list[int]:
+        """Processes of this job with these settings in their environment; torchrun gives each a session of its own."""
+        wanted = {word.encode() for word in (self.mark, *settings)}
+        found = []
         for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if os.getsid(int(folder.name)) != self.process.pid:
-                    continue
-                if f"RANK={number}".encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    return int(folder.name)
-            except (OSError, ProcessLookupError):
-                continue
-        raise AssertionError(f"no process of rank {number}")
+            with contextlib.suppress(OSError):
+                if wanted <= set((folder / "environ").read_bytes().split(b"\0")):
+                    found.append(int(folder.name))
+        return found
 
     def end(self) -> tuple[int, str]:
         out, _ = self.process.communicate(timeout=WAIT_S)
@@ -83,8 +89,9 @@ def job(tmp_path):
 
     yield start
     for one in jobs:
-        if one.process.poll() is None:
-            os.killpg(one.process.pid, signal.SIGKILL)
+        for pid in one.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         one.process.wait()
         one.process.stdout.close()
 

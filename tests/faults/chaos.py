@@ -1,0 +1,172 @@
+"""`make chaos`: the faults at their full numbers within a budget of time, into build/faults/results.json.
+
+Each entry says how many tries there were, how many were survived, and what the goal is; what the budget does not reach
+is left out and said. `--document` writes docs/reliability.md from the entries. Run again it does what is missing alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+RESULTS = ROOT / "build" / "faults" / "results.json"
+DOCUMENT = ROOT / "docs" / "reliability.md"
+BATCH = 50
+"""Kills between two looks at the clock."""
+
+
+@dataclass(frozen=True)
+class Kills:
+    """SIGKILL of a process that saves checkpoints, `tries` times."""
+
+    fault: str
+    contender: str
+    ranks: int
+    tries: int
+    goal: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.fault} {self.contender}"
+
+    def run(self, deadline_s: float) -> dict[str, Any] | None:
+        total = {"tries": 0, "survived": 0, "half_written": 0, "lost": 0, "saved": 0}
+        with tempfile.TemporaryDirectory() as folder:
+            while total["tries"] < self.tries and time.monotonic() < deadline_s:
+                tries = min(BATCH, self.tries - total["tries"])
+                place = str(Path(folder, str(total["tries"])))
+                worker = str(Path(__file__).with_name("checkpoint_kill_worker.py"))
+                command = [sys.executable, worker, place, self.contender, str(self.ranks), str(tries)]
+                answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+                if answer.returncode:
+                    return {"left_out": answer.stderr.strip().splitlines()[-1][:200]}
+                found = json.loads(answer.stdout.splitlines()[-1])
+                total = {name: total[name] + found[name] for name in total}
+        return total if total["tries"] else None
+
+
+@dataclass(frozen=True)
+class Tests:
+    """Tests that inject a fault; each is a try of this list, whatever number of injections is inside it."""
+
+    fault: str
+    paths: str
+    goal: str
+    contender: str = "ours"
+
+    @property
+    def key(self) -> str:
+        return f"{self.fault} {self.contender}"
+
+    def run(self, deadline_s: float) -> dict[str, Any] | None:
+        left_s = deadline_s - time.monotonic()
+        if left_s < 60:
+            return None
+        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *self.paths.split()]
+        try:
+            answer = subprocess.run(
+                command, capture_output=True, text=True, check=False, env=environment(), cwd=ROOT, timeout=left_s
+            )
+        except subprocess.TimeoutExpired:
+            return None
+        counts = {name: int(number) for number, name in re.findall(r"(\d+) (passed|failed|error)", answer.stdout)}
+        survived = counts.pop("passed", 0)
+        tries = survived + sum(counts.values())
+        return (
+            {"tries": tries, "survived": survived, "lost": tries - survived} if tries else {"left_out": "no test ran"}
+        )
+
+
+FAULTS: tuple[Kills | Tests, ...] = (
+    Kills("F1", "ours", 1, 1000, "1 000 of 1 000 load the newest finished checkpoint, none half-written"),
+    Kills("F1", "torch_save", 1, 200, "comparison"),
+    Kills("F1", "deepspeed", 1, 200, "comparison"),
+    Kills("F2", "ours", 4, 200, "no commit with a missing shard in 200 runs"),
+    Tests("F3", "tests/training/test_resume.py::test_stopped_by_sigterm", "checkpoint, exit code 143, goes on there"),
+    Tests("F4", "tests/training/test_processes.py -k killed", "kill -9 of a rank, SIGTERM: bits of the unbroken run"),
+    Tests("F5", "tests/faults/test_other_ranks.py", "same losses within 1e-5 on 1, 2, 4 ranks, 50 steps on"),
+    Tests("F7", "tests/training/test_processes.py -k hangs", "rank named, run failed, in less than 120 s"),
+    Tests("F8", "tests/faults/test_not_finite.py", "stop or skip within one step, keyframes kept"),
+    Tests("F9", "tests/faults/test_store_requests.py", "20 % of requests fail: every stage succeeds"),
+    Tests("F10", "tests/faults/test_store_bits.py tests/packs/test_cache.py", "10 000 of 10 000 flipped bits found"),
+    Tests("F12", "tests/faults/test_store_disk_full.py", "one clear error, nothing half published"),
+    Tests("F13", "tests/ingest/test_pack.py tests/ingest/test_stage.py", "bad frames listed, more than 5 % fail"),
+    Tests("F24", "tests/properties tests/training/test_order.py tests/training/test_shards.py", "no counter-example"),
+)
+
+
+def environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]))
+    return os.environ | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OLIVINE_CHAOS": "1"}
+
+
+def run(budget_min: float, only: list[str], scale: float) -> list[dict[str, Any]]:
+    """Do what is missing in the results, in the order of the list, and keep them after each."""
+    results = {entry["key"]: entry for entry in _kept()}
+    deadline_s = time.monotonic() + 60 * budget_min
+    for fault in FAULTS:
+        if fault.key in results or (only and fault.fault not in only) or time.monotonic() > deadline_s:
+            continue
+        started = time.monotonic()
+        given = fault if isinstance(fault, Tests) else Kills(*_scaled(fault, scale))
+        found = given.run(deadline_s)
+        if found is None:
+            continue
+        entry = {"key": fault.key, "id": fault.fault, "contender": fault.contender, "goal": fault.goal, **found}
+        results[fault.key] = entry | {"seconds": round(time.monotonic() - started)}
+        print(json.dumps(results[fault.key]), flush=True)
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        RESULTS.write_text(json.dumps(list(results.values()), indent=1) + "\n")
+    return list(results.values())
+
+
+def _scaled(fault: Kills, scale: float) -> tuple[Any, ...]:
+    return fault.fault, fault.contender, fault.ranks, max(1, round(fault.tries * scale)), fault.goal
+
+
+def _kept() -> list[dict[str, Any]]:
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+
+
+def document(results: list[dict[str, Any]]) -> str:
+    """docs/reliability.md: what stays of the file up to its table, and the table of these results."""
+    head = DOCUMENT.read_text().split("<!-- results -->")[0]
+    lines = ["| fault | who | tries | survived | half-written | lost | goal |", "|---|---|---|---|---|---|---|"]
+    for entry in results:
+        if "left_out" in entry:
+            lines.append(
+                f"| {entry['id']} | {entry['contender']} | left out: {entry['left_out']} | | | | {entry['goal']} |"
+            )
+            continue
+        numbers = [entry["tries"], entry["survived"], entry.get("half_written", ""), entry["lost"]]
+        cells = [entry["id"], entry["contender"], *map(str, numbers), entry["goal"]]
+        lines.append(f"| {' | '.join(cells)} |")
+    missing = [fault.key for fault in FAULTS if fault.key not in {entry["key"] for entry in results}]
+    said = f"\nNot run: {', '.join(missing)}.\n" if missing else ""
+    return f"{head}<!-- results -->\n\n" + "\n".join(lines) + "\n" + said
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--budget-min", type=float, default=60.0, help="minutes that all of it may take")
+    parser.add_argument("--only", nargs="*", default=[], help="faults to run, as F1 F2")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full number of kills")
+    parser.add_argument("--document", action="store_true", help="write docs/reliability.md from the results")
+    arguments = parser.parse_args()
+    results = run(arguments.budget_min, arguments.only, arguments.scale)
+    if arguments.document:
+        DOCUMENT.write_text(document(results))
+
+
+if __name__ == "__main__":
+    main()
