@@ -118,4 +118,5 @@ def decode_image(jpeg: bytes, factor: int = 1) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(jpeg)) as image:
         if factor > 1:
             image.draft("RGB", (image.width // factor, image.height // factor))
-        return np.asarray(image.convert("RGB"))
+        # A copy: torch takes no array that may not be written.
+        return np.array(image.convert("RGB"))

@@ -6,11 +6,12 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from olivine.pretrain.images import Crop, decode_image, draw_crop
+from olivine.pretrain.images import Crop, decode_crop, decode_image, draw_crop
 from olivine.pretrain.term_recipes import ImageAugmentationRecipe
 
 FULL, SIZE = (90, 160), (56, 104)
@@ -110,3 +111,20 @@ def test_grey_jpegs_become_rgb():
 def test_an_aspect_that_is_none_is_refused(aspect):
     with pytest.raises(ValueError, match="aspect must be two positive numbers"):
         ImageAugmentationRecipe(aspect=aspect)
+
+
+@pytest.mark.parametrize(("height", "factor"), [(900, 4), (500, 2), (230, 1)])
+def test_a_reduced_decode_is_the_same_picture(height, factor):
+    """The largest of 8, 4, 2 that leaves the crop as large as it must become; never for `full`."""
+    rng = np.random.default_rng(0)
+    small = Image.fromarray(rng.integers(0, 256, (23, 40, 3), dtype=np.uint8))
+    buffer = io.BytesIO()
+    small.resize((1600, 900), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+    crop = Crop(0, 0, height, height * 16 // 9, (224, 398), False)
+    whole = decode_crop(buffer.getvalue(), crop, ImageAugmentationRecipe())
+    assert torch.equal(whole, crop.cut_image(decode_image(buffer.getvalue()), True))
+    reduced = decode_crop(buffer.getvalue(), crop, ImageAugmentationRecipe(decode="reduced"))
+    expected = crop.reduce(factor).cut_image(decode_image(buffer.getvalue(), factor), True)
+    assert torch.equal(reduced, expected)
+    assert decode_image(buffer.getvalue(), factor).shape[0] == -(-900 // factor)
+    assert (reduced.float() - whole.float()).abs().mean() < 3
