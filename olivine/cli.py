@@ -65,7 +65,7 @@ def _id_option(kind: str) -> Any:
 
 
 def _execution_option(name: str, text: str) -> Any:
-    return typer.Option(envvar=f"OLIVINE_{name.upper()}", help=text)
+    return typer.Option(envvar=f"OLIVINE_PRETRAIN_{name.upper()}", help=text)
 
 
 def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -> Artifact:

@@ -72,12 +72,10 @@ def launch(arguments: list[str], how: Launch) -> int:
         error_file = Path(folder, "error.json")
         command = [sys.executable, "-m", "torch.distributed.run", *how.torchrun_arguments()]
         command += ["--log-dir", folder, "-m", "olivine", *without_launch_flags(arguments)]
+        signals = _Signals()
         child = subprocess.Popen(command, env=os.environ | {_FILE: str(error_file)})
-        passed_on = _pass_on_signals(child)
-        code = child.wait()
-        if code == 0:
-            return 0
-        return _explain(error_file, signal.SIGTERM in passed_on or signal.SIGINT in passed_on)
+        signals.pass_on_to(child)
+        return _explain(error_file, bool(signals.received)) if child.wait() else 0
 
 
 def without_launch_flags(arguments: list[str]) -> list[str]:
@@ -128,17 +126,25 @@ def _read(error_file: Path) -> dict[str, Any] | None:
     return extra if {"exit_code", "rank"} <= extra.keys() else None
 
 
-def _pass_on_signals(child: subprocess.Popen[bytes]) -> list[int]:
-    """SIGTERM and SIGINT go on to torchrun, which gives its workers time to keep a checkpoint."""
-    passed_on: list[int] = []
+class _Signals:
+    """SIGTERM and SIGINT, also those that come before there is a child: torchrun gives its workers time for a
+    checkpoint."""
 
-    def pass_on(signum: int, frame: FrameType | None) -> None:
-        passed_on.append(signum)
-        child.send_signal(signal.SIGTERM)
+    def __init__(self) -> None:
+        self.received: list[int] = []
+        self._child: subprocess.Popen[bytes] | None = None
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._receive)
 
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, pass_on)
-    return passed_on
+    def pass_on_to(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        if self.received:
+            child.send_signal(signal.SIGTERM)
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        self.received.append(signum)
+        if self._child:
+            self._child.send_signal(signal.SIGTERM)
 
 
 def _default_nproc() -> int:
