@@ -92,13 +92,17 @@ def facts_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 
 def weights_of(manifest: Manifest) -> list[str]:
-    """SHA-256 of every file of foreign weights that recipe or summary name, in fields called `...weights_sha256`."""
+    """SHA-256 of every file of foreign weights that recipe or summary name.
+
+    It stands in fields called `weights_sha256`, or `sha256` beside `weights`.
+    """
     found: dict[str, None] = {}
 
     def visit(value: Any) -> None:
         if isinstance(value, dict):
             for name, item in value.items():
-                if name.endswith("weights_sha256") and isinstance(item, str):
+                names_weights = name == "weights_sha256" or (name == "sha256" and bool(value.get("weights")))
+                if names_weights and isinstance(item, str):
                     found[item] = None
                 visit(item)
         elif isinstance(value, list | tuple):

@@ -45,7 +45,11 @@ class Distiller(nn.Module):
         if not (isinstance(self.backbone, VoxelNet) and self._sampled == "embeddings"):
             return Embeddings(heads, self._embed(batch.clouds), batch=batch)
         unit_heads = {level: head.unit_points for level, head in heads.items()}
-        return Embeddings(heads, *self.backbone.embed_with(batch.clouds, unit_heads), batch=batch)
+        with half_precision(self._precision, batch.clouds.features_VF.device):
+            features_RD, embedded = self.backbone.embed_with(batch.clouds, unit_heads)
+        if self._precision != "fp32":
+            features_RD, embedded = features_RD.float(), {name: rows.float() for name, rows in embedded.items()}
+        return Embeddings(heads, features_RD, embedded, batch=batch)
 
     def _embed(self, clouds: CloudBatch) -> Tensor:
         """Features of all rows, float32 whatever the backbone computes in."""

@@ -64,7 +64,8 @@ def _publish(
 
 def encoder_summary(encoder: ImageEncoder, recipe: EncoderRecipe) -> dict[str, Any]:
     """What a backbone says of its teacher."""
-    return {"encoder": recipe.name, "note": encoder.simulated_note, "channels": encoder.channels}
+    summary = {"encoder": recipe.name, "note": encoder.simulated_note, "channels": encoder.channels}
+    return summary | ({"weights_sha256": encoder.weights_sha256} if encoder.weights_sha256 else {})
 
 
 def _encode_shard(

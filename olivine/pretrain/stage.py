@@ -131,7 +131,9 @@ def _publish(
     summary: dict[str, Any] = {
         "method": recipe.method,
         "loss": course.history[-1]["loss"] if course.history else None,
-        "encoder": {name: teacher[name] for name in ("encoder", "note", "channels") if name in teacher},
+        "encoder": {
+            name: teacher[name] for name in ("encoder", "note", "channels", "weights_sha256") if name in teacher
+        },
         "image_features": teacher.get("image_features"),
         "weak_labels": weak_labels.manifest.summary["kind"],
     }

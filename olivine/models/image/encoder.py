@@ -24,6 +24,10 @@ class ImageEncoder(Protocol):
         """Sha256 (hex) of parameters and configuration: part of the identity of what is computed with it."""
 
     @property
+    def weights_sha256(self) -> str | None:
+        """Sha256 (hex) of its weights, by which lineage finds what they have reached; None where there are none."""
+
+    @property
     def stride(self) -> int:
         """Pixels of the image per cell of the map, in both directions."""
 

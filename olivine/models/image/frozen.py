@@ -33,7 +33,7 @@ class FrozenEncoder:
 
     def __init__(self, network: nn.Module, facts: Facts, device: torch.device, *, bf16: bool) -> None:
         self.name, self.stride, self.channels = facts.name, facts.stride, facts.channels
-        self.simulated_note = facts.simulated_note
+        self.simulated_note, self.weights_sha256 = facts.simulated_note, facts.weights_sha256
         self.digest = config_digest(
             {
                 "name": facts.name,

@@ -29,6 +29,7 @@ class StandInEncoder:
     """Hand-made features at stride 16: 32 statistics of the cell and 32 of its 5x5 neighbourhood."""
 
     name = "stand_in"
+    weights_sha256: str | None = None
     stride = STRIDE
     channels = 2 * (3 + 3 + 4 + NUM_FILTERS)
     simulated_note: str | None = (
