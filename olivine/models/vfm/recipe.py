@@ -73,8 +73,9 @@ class SegmenterRecipe(WeightsRecipe):
     """Of `sam`: SamModel from a folder, or the package segment-anything with the authors' checkpoint. `sam2` is
     transformers' alone; `mobile_sam` is timm's network with segment-anything's decoder."""
 
-    points_per_side: int = Field(24, ge=1, le=64)
-    """For masks without boxes: points of the grid along each side of the image (Segment Anything: 32)."""
+    points_per_side: int = Field(16, ge=1, le=64)
+    """For masks without boxes: points of the grid along each side of the image (Segment Anything: 32). Most of the time
+    goes into them, and it grows with their square."""
 
     min_quality: float = Field(0.88, ge=0, le=1)
     """For masks without boxes: least predicted IoU (Segment Anything's own value)."""
