@@ -13,7 +13,7 @@ from olivine.artifacts.digest import artifact_id, sha256_hex
 from olivine.artifacts.environment import image_digest
 from olivine.artifacts.manifest import Blob, Manifest, Quarantined, data_digest
 from olivine.artifacts.parts import load_part, save_part
-from olivine.artifacts.provenance import write_provenance
+from olivine.artifacts.provenance import PASSING_KINDS, write_provenance
 from olivine.artifacts.record import RunRecorder
 from olivine.artifacts.signatures import check_signing_key
 from olivine.errors import IntegrityError, UsageError
@@ -110,7 +110,8 @@ class Output:
                 f"{self.store.url}/{manifest.key}: another run published other bytes for the same inputs, recipe and "
                 "code. Compare the run records of both (host, device, threads); the first one stands."
             )
-        write_provenance(self.store, published.manifest, measured)
+        if self.kind not in PASSING_KINDS:
+            write_provenance(self.store, published.manifest, measured)
         return published
 
     def _part_key(self, name: str) -> str:

@@ -31,6 +31,10 @@ PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:olivine:stage:v1"
 BUILDER = "urn:olivine:stages"
 
+PASSING_KINDS = frozenset({"checkpoint"})
+"""Kinds that come and go while a stage works. They get no statement: nothing is made from them but their own stage's
+product."""
+
 PROVENANCE, BY_SUBJECT, BY_MATERIAL, BY_FACT = (
     f"records/{name}" for name in ("provenance", "by-subject", "by-material", "by-fact")
 )

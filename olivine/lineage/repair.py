@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from olivine.artifacts.provenance import BY_SUBJECT, write_index, write_provenance
+from olivine.artifacts.provenance import BY_SUBJECT, PASSING_KINDS, write_index, write_provenance
 from olivine.lineage.source import StoreSource
 from olivine.store import Store
 
@@ -16,7 +16,7 @@ def repair(store: Store) -> dict[str, int]:
     source, counts = StoreSource(store), {"artifacts": 0, "statements": 0, "without_record": 0}
     for place in source.places():
         manifest = source.manifest(place)
-        if manifest is None:
+        if manifest is None or manifest.kind in PASSING_KINDS:
             continue
         counts["artifacts"] += 1
         write_index(store, manifest)
