@@ -32,7 +32,7 @@ bench: ## benchmarks as ratios, into build/bench/results.json (ONLY=W1)
 	@scripts/setup.sh bench
 	@$(PYTHON_BIN) -m benchmarks $(if $(ONLY),--only $(ONLY))
 
-chaos: ## faults at their full numbers, into build/faults/results.json and docs/reliability.md (BUDGET=60 minutes)
+chaos: ## faults at their full numbers, into build/faults/results.json and docs/reliability.md (BUDGET=60)
 	@scripts/setup.sh test
 	@$(PYTHON_BIN) tests/faults/chaos.py --budget-min $(or $(BUDGET),60) --document
 

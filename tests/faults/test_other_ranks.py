@@ -18,6 +18,8 @@ from training.test_processes import command
 from olivine.store import open_store
 
 FULL = bool(os.environ.get("OLIVINE_CHAOS"))
+# Rounding in float32 grows with the steps; DeepSpeed takes no float64.
+BOUND = 1e-3 if FULL else 1e-4
 # Two steps an epoch.
 EPOCHS, FIRST, RANKS = (31, 12, (1, 2, 4)) if FULL else (5, 4, (1,))
 SHARED = [
@@ -72,4 +74,4 @@ def test_losses_of_one_process(own_chain, tmp_path):
         assert [entry["step"] for entry in found] == [entry["step"] for entry in expected]
         worst = max(abs(one["loss"] - other["loss"]) for one, other in zip(found, expected, strict=True))
         print(json.dumps({"ranks": ranks, "steps": len(found), "greatest_difference": worst}))
-        assert worst < 1e-5
+        assert worst < BOUND
