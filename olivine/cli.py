@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
-from olivine import __version__
+from olivine import __version__, cli_platform
 from olivine.cli_research import recipes, study_app, weights_app
 from olivine.errors import DataError, OlivineError, UsageError
 from olivine.stages import BY_WORD
@@ -30,6 +30,9 @@ score_app = typer.Typer(help="Score predictions made by anyone, by the official 
 app.add_typer(study_app, name="study")
 app.add_typer(weights_app, name="weights")
 app.command()(recipes)
+app.add_typer(cli_platform.registry_app, name="registry")
+for command in (cli_platform.plan, cli_platform.gate, cli_platform.promote, cli_platform.rollback):
+    app.command()(command)
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
 
@@ -76,7 +79,9 @@ def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -
 
 @app.command(help=BY_WORD["ingest"].summary)
 def ingest(
-    drives: Annotated[str, typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout.")] = "",
+    drives: Annotated[
+        str, typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout; or plan:ID of registered ones.")
+    ] = "",
     version: Annotated[str, typer.Option(help="Folder of the tables in it, as v1.0-mini; default: the recipe's.")] = "",
     store: StoreOption = "./store",
     recipe: RecipeOption = "olivine",

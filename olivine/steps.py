@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from olivine.errors import DataError, UsageError
 from olivine.kfp_io import ExecutorInput
 from olivine.recipe import StageRecipe
 from olivine.recipes import load_recipe
+from olivine.registry.assemble import assemble
+from olivine.registry.plan import read_plan
 from olivine.stages import BY_WORD, STAGES
 from olivine.store import Store, open_store
 
@@ -67,7 +70,11 @@ def _ingest(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: A
 
     if not call.source:
         raise UsageError("say which raw drives to read: --drives FOLDER, in nuScenes layout.")
-    return run(Path(call.source), store, recipe)
+    if not call.source.startswith(_PLAN):
+        return run(Path(call.source), store, recipe)
+    plan = read_plan(store, call.source.removeprefix(_PLAN))
+    with tempfile.TemporaryDirectory(prefix="olivine-drives-") as folder:
+        return run(assemble(store, plan, Path(folder)), store, recipe)
 
 
 def _label(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
@@ -100,6 +107,8 @@ def _evaluate(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe:
     return run(inputs["drives"], inputs["segmenter"], recipe)
 
 
+# A source of this form is a set of registered drives, and not a folder.
+_PLAN = "plan:"
 _MAKERS = {stage.makes: stage.word for stage in STAGES}
 _STEPS: dict[str, Callable[[StepCall, Store, dict[str, Artifact], Any], Artifact]] = {
     "ingest": _ingest,

@@ -15,8 +15,8 @@ from olivine.stages import WORDS
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Import contracts keep these out of every stage, so a change in them cannot change an artifact.
 _AROUND_THE_STAGES = frozenset(
-    {"__main__.py", "cli.py", "cli_research.py", "demo.py", "steps.py", "kfp_io.py"}
-    | {"platform", "report", "synth", "recipes", "study", "exchange"}
+    {"__main__.py", "cli.py", "cli_platform.py", "cli_research.py", "demo.py", "steps.py", "kfp_io.py"}
+    | {"platform", "report", "synth", "recipes", "study", "exchange", "registry"}
 )
 _RECORDED_LIBRARIES = ("numpy", "pyarrow", "pillow", "torch", "deepspeed", "timm", "MinkowskiEngine")
 
