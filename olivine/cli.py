@@ -31,7 +31,7 @@ app.add_typer(study_app, name="study")
 app.add_typer(weights_app, name="weights")
 app.command()(recipes)
 app.add_typer(cli_platform.registry_app, name="registry")
-for command in (cli_platform.plan, cli_platform.gate, cli_platform.promote, cli_platform.rollback):
+for command in (cli_platform.plan, cli_platform.gate, cli_platform.promote, cli_platform.rollback, cli_platform.reap):
     app.command()(command)
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
@@ -54,9 +54,11 @@ def _id_option(kind: str) -> Any:
 
 
 def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -> Artifact:
-    from olivine.steps import StepCall, describe, run_executor, run_step
+    from olivine.steps import StepCall, describe, run_step
 
     if executor_input is not None:
+        from olivine.platform.executor import run_executor
+
         artifact = run_executor(word, executor_input)
     else:
         inputs = {port: given[port] for port in BY_WORD[word].takes if given.get(port)}

@@ -134,6 +134,19 @@ def rollback(reason: ReasonOption, store: StoreOption = "./store") -> None:
     print(f"promoted: segmenter {done.segmenter.id}")
 
 
+def reap(
+    namespace: Annotated[
+        str, typer.Option(help="Namespace of the TrainJobs; default: that of the service account.")
+    ] = "",
+) -> None:
+    """Delete the TrainJobs whose supervisor is gone, and those that ended a week ago. k8s/ runs it on a schedule."""
+    from olivine.platform.trainjob.cluster import connect
+    from olivine.platform.trainjob.reaper import reap as run
+
+    for name, reason in run(connect(namespace), datetime.now(UTC)).items():
+        print(f"deleted {name}: {reason}")
+
+
 @registry_app.command("history")
 def registry_history(store: StoreOption = "./store", as_json: JsonOption = False) -> None:
     """Show every promotion and rollback, the newest first."""

@@ -19,6 +19,11 @@ from olivine.registry.plan import read_plan
 from olivine.stages import BY_WORD, STAGES
 from olivine.store import Store, open_store
 
+CLUSTER_PARAMETERS = frozenset(
+    {"num_nodes", "gpus_per_node", "cpu_per_node", "memory_per_node", "node_selector", "namespace", "image"}
+)
+"""Parameters of a pretraining on several nodes: where it runs, and not what it makes."""
+
 
 @dataclass(frozen=True)
 class StepCall:
@@ -37,12 +42,21 @@ def run_step(word: str, call: StepCall) -> Artifact:
     Raises:
         OlivineError: whatever the stage reports.
     """
+    store, inputs, recipe = _prepare(word, call)
+    return _find_finished(word, store, inputs, recipe) or _STEPS[word](call, store, inputs, recipe)
+
+
+def _prepare(word: str, call: StepCall) -> tuple[Store, dict[str, Artifact], Any]:
+    """The store, the inputs and the recipe of a call."""
     recipe = getattr(load_recipe(call.recipe, call.settings), word)
     if recipe is None:
         raise UsageError(f"recipe {call.recipe!r} has no {word}: fine-tune without a backbone, which is its method.")
     store = open_store(call.store)
-    inputs = {port: artifact for port in BY_WORD[word].takes if (artifact := _find_input(word, port, store, call))}
-    return _find_finished(word, store, inputs, recipe) or _STEPS[word](call, store, inputs, recipe)
+    return (
+        store,
+        {port: found for port in BY_WORD[word].takes if (found := _find_input(word, port, store, call))},
+        recipe,
+    )
 
 
 def _find_input(word: str, port: str, store: Store, call: StepCall) -> Artifact | None:
@@ -121,12 +135,23 @@ _STEPS: dict[str, Callable[[StepCall, Store, dict[str, Artifact], Any], Artifact
 assert tuple(_STEPS) == tuple(BY_WORD)
 
 
-def run_executor(word: str, executor_input: str) -> Artifact:
+def find_step(word: str, call: StepCall) -> Artifact | None:
+    """What the step would make, when it is finished already; see `_find_finished` for the stages it knows.
+
+    Raises:
+        OlivineError: the recipe or an input is wrong.
+    """
+    store, inputs, recipe = _prepare(word, call)
+    return _find_finished(word, store, inputs, recipe)
+
+
+def run_executor(word: str, executor_input: str, run: Callable[[str, StepCall], Artifact] = run_step) -> Artifact:
     """Run a stage as a pipeline step: everything comes from, and goes to, the executor input.
 
     Parameters of a step are `store`, `recipe`, `settings`, `<port>_id` for the id of each input, and `source` and
-    `version` (ingest), `seed` and `init` (finetune). The ids are parameters, beside the artifacts themselves, because
-    the platform's cache key knows the names of artifacts and not their content.
+    `version` (ingest), `seed` and `init` (finetune), and those in CLUSTER_PARAMETERS (pretrain), which are read by who
+    gives another `run`. The ids are parameters, beside the artifacts themselves, because the platform's cache key knows
+    the names of artifacts and not their content.
 
     Raises:
         UsageError: a parameter is missing, unknown or not what it must be; else whatever the stage reports.
@@ -134,7 +159,7 @@ def run_executor(word: str, executor_input: str) -> Artifact:
     io = ExecutorInput.parse(executor_input)
     call = step_call(word, io.parameters)
     _check_inputs(word, io, call)
-    artifact = run_step(word, call)
+    artifact = run(word, call)
     io.write_output(BY_WORD[word].makes, artifact, id=artifact.id)
     return artifact
 
@@ -149,6 +174,8 @@ def step_call(word: str, parameters: dict[str, Any]) -> StepCall:
     if word == "ingest" and "version" in left:
         # In front, so that an explicit setting wins, as on the command line.
         settings.insert(0, f"ingest.version={json.dumps(left.pop('version'))}")
+    if word == "pretrain":
+        left = {name: value for name, value in left.items() if name not in CLUSTER_PARAMETERS}
     inputs = {port: str(left.pop(f"{port}_id", None) or "") for port in BY_WORD[word].takes}
     if word == "finetune":
         settings.append(f"finetune.seed={_whole_number('seed', left.pop('seed', None))}")
