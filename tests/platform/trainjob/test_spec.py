@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import copy
-import typing
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from platform_models import find_unknown
 
 from olivine.errors import UsageError
 from olivine.platform.trainjob.spec import HEARTBEAT, SPEC_HASH, Size, build_trainjob, trainjob_name
@@ -24,27 +23,6 @@ def build(
     size: Size = SIZES[1], run: str = "run-1", command: list[str] = COMMAND, now: datetime = NOW
 ) -> dict[str, Any]:
     return build_trainjob(run, command, "registry/olivine@sha256:0", size, now)
-
-
-def find_unknown(value: Any, annotation: Any, path: str = "") -> list[str]:
-    """Keys of a manifest that its model does not have: the models themselves take any."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and isinstance(value, dict):
-        fields = {field.alias or name: field.annotation for name, field in annotation.model_fields.items()}
-        if set(fields) == {"actual_instance"} or "anyof_schema_1_validator" in annotation.model_fields:
-            return []
-        lost = [f"{path}.{key}" for key in value if key not in fields]
-        return lost + [
-            item for key in value if key in fields for item in find_unknown(value[key], fields[key], f"{path}.{key}")
-        ]
-    inner = [item for item in typing.get_args(annotation) if item is not type(None)]
-    origin = typing.get_origin(annotation)
-    if origin is list and isinstance(value, list):
-        return [
-            item for number, entry in enumerate(value) for item in find_unknown(entry, inner[0], f"{path}[{number}]")
-        ]
-    if origin is dict and isinstance(value, dict):
-        return [item for key, entry in value.items() for item in find_unknown(entry, inner[1], f"{path}.{key}")]
-    return [item for option in inner[:1] for item in find_unknown(value, option, path)] if origin else []
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
