@@ -31,7 +31,8 @@ app.add_typer(study_app, name="study")
 app.add_typer(weights_app, name="weights")
 app.command()(recipes)
 app.add_typer(cli_platform.registry_app, name="registry")
-for command in (cli_platform.plan, cli_platform.gate, cli_platform.promote, cli_platform.rollback, cli_platform.reap):
+app.add_typer(cli_platform.schedule_app, name="schedule")
+for command in cli_platform.COMMANDS:
     app.command()(command)
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")

@@ -11,9 +11,14 @@ from typing import Annotated, Optional
 
 import typer
 
+schedule_app = typer.Typer(help="Recurring runs of a KFP server, as a file says them.", no_args_is_help=True)
 registry_app = typer.Typer(help="Raw drives in the store: register them, see which there are.", no_args_is_help=True)
 
 StoreOption = Annotated[str, typer.Option(help="Where artifacts are: a directory or s3://bucket/prefix.")]
+HostOption = Annotated[str, typer.Option(help="Address of KFP, as http://localhost:8888; a token in KFP_TOKEN.")]
+ImageOption = Annotated[str, typer.Option(help="Image of every step: name@sha256:<digest>.")]
+AllowTagOption = Annotated[bool, typer.Option("--allow-tag", help="Take an image by tag, which can be moved.")]
+NamespaceOption = Annotated[str, typer.Option(help="Namespace of the user, where KFP knows several.")]
 ReasonOption = Annotated[str, typer.Option(help="Why, for those who read the history.")]
 ExecutorOption = Annotated[
     Optional[str],  # noqa: UP045
@@ -107,6 +112,16 @@ def gate(executor_input: ExecutorOption = None) -> None:
     print(f"{'promoted' if decision.passed else 'not promoted'}: {decision.reason}")
 
 
+def close(executor_input: ExecutorOption = None) -> None:
+    """The last step of every run: publish how it ended, and release what it claimed. For pipelines alone."""
+    from olivine.errors import UsageError
+    from olivine.platform.close_step import run_close_executor
+
+    if executor_input is None:
+        raise UsageError("close is the last step of a pipeline; there is nothing to close by hand.")
+    print(f"run ended: {run_close_executor(executor_input)}")
+
+
 def promote(
     segmenter: Annotated[str, typer.Argument(help="Id of the segmenter, or its first 6 or more characters.")],
     reason: ReasonOption,
@@ -161,5 +176,96 @@ def registry_history(store: StoreOption = "./store", as_json: JsonOption = False
             print(f"{item.at:%Y-%m-%d %H:%M} {what} by {item.run}: {item.reason}")
 
 
+def doctor(
+    store: StoreOption = "./store",
+    cluster: Annotated[bool, typer.Option("--cluster", help="Look at the cluster of the kubeconfig as well.")] = False,
+    namespace: Annotated[str, typer.Option(help="With --cluster: namespace of the TrainJobs.")] = "",
+    host: Annotated[str, typer.Option(help="With --cluster: address of KFP, as http://localhost:8888.")] = "",
+) -> None:
+    """Look at this machine, a store, and with --cluster a cluster: what is there, what is missing, what to do."""
+    from olivine.errors import ConfigError
+    from olivine.platform.doctor import check_cluster, check_kfp, check_machine
+    from olivine.platform.trainjob.cluster import connect
+
+    findings = list(check_machine(store))
+    if cluster:
+        findings += check_cluster(connect(namespace))
+        findings += [check_kfp(host)] if host else []
+    for finding in findings:
+        print(f"{finding.state:6} {finding.what:20} {finding.said}")
+    faults = sum(finding.state == "fault" for finding in findings)
+    if faults:
+        raise ConfigError(f"{faults} of {len(findings)} checks found a fault; each line above says what to do.")
+
+
+def submit(
+    pipeline: Annotated[str, typer.Argument(help="Name of the pipeline.")],
+    host: HostOption,
+    image: ImageOption,
+    parameter: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--parameter", "-p", help="A parameter of the pipeline: name=value. May be repeated."),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the run; default: that of the pipeline and the time.")] = "",
+    experiment: Annotated[str, typer.Option(help="Experiment that the run belongs to.")] = "olivine",
+    namespace: NamespaceOption = "",
+    service_account: Annotated[str, typer.Option(help="Account of the pods; default: the server's.")] = "",
+    allow_tag: AllowTagOption = False,
+) -> None:
+    """Start a pipeline on a KFP server; prints the id of the run."""
+    from olivine.platform.compiled_pipelines import check_image, check_parameters, load_pipeline, with_image
+    from olivine.platform.kfp_api import Kfp
+    from olivine.platform.run_command import read_assignments
+
+    compiled = load_pipeline(pipeline)
+    values = check_parameters(compiled, read_assignments(parameter or []))
+    text = with_image(compiled.text, check_image(image, allow_tag))
+    run_name = name or f"{pipeline} {datetime.now(UTC):%Y-%m-%d %H:%M}"
+    print(Kfp(host, namespace).submit(text, run_name, experiment, values, service_account))
+
+
+def runs(
+    host: HostOption,
+    namespace: NamespaceOption = "",
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many of the newest.")] = 20,
+) -> None:
+    """List the newest runs of a KFP server."""
+    from olivine.platform.kfp_api import Kfp
+
+    for run in Kfp(host, namespace).list_runs(limit):
+        print(f"{run.id:36} {run.created:16} {run.state:10} {run.name}")
+
+
+@schedule_app.command("apply")
+def schedule_apply(
+    file: Annotated[Path, typer.Argument(help="The schedules, in YAML; docs/uses.md shows one.")],
+    host: HostOption,
+    image: ImageOption,
+    namespace: NamespaceOption = "",
+    allow_tag: AllowTagOption = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")] = False,
+) -> None:
+    """Bring the recurring runs of a KFP server to what a file says; those of others stay as they are."""
+    from olivine.platform.compiled_pipelines import check_image
+    from olivine.platform.kfp_api import Kfp
+    from olivine.platform.schedule import apply_schedules, read_schedules
+
+    schedules = read_schedules(file)
+    for change in apply_schedules(Kfp(host, namespace), schedules, check_image(image, allow_tag), dry_run):
+        print(f"{change.action:8} {change.name}")
+
+
+@schedule_app.command("list")
+def schedule_list(host: HostOption, namespace: NamespaceOption = "") -> None:
+    """List the recurring runs of a KFP server."""
+    from olivine.platform.kfp_api import Kfp
+
+    for item in Kfp(host, namespace).list_schedules():
+        print(f"{item.id:36} {'enabled' if item.enabled else 'disabled':8} {item.cron:20} {item.name}")
+
+
 def _by_hand() -> str:
     return f"{os.environ.get('USER') or 'somebody'}-{uuid.uuid4().hex[:8]}"
+
+
+COMMANDS = (plan, gate, close, promote, rollback, reap, doctor, submit, runs)

@@ -25,6 +25,10 @@ CLUSTER_PARAMETERS = frozenset(
 """Parameters of a pretraining on several nodes: where it runs, and not what it makes."""
 
 
+PLAN_SOURCE = "plan:"
+"""A source that begins so names a set of registered drives, and not a folder."""
+
+
 @dataclass(frozen=True)
 class StepCall:
     """What a step is told: the store, the recipe with its overrides, and its inputs by port."""
@@ -84,9 +88,9 @@ def _ingest(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: A
 
     if not call.source:
         raise UsageError("say which raw drives to read: --drives FOLDER, in nuScenes layout.")
-    if not call.source.startswith(_PLAN):
+    if not call.source.startswith(PLAN_SOURCE):
         return run(Path(call.source), store, recipe)
-    plan = read_plan(store, call.source.removeprefix(_PLAN))
+    plan = read_plan(store, call.source.removeprefix(PLAN_SOURCE))
     with tempfile.TemporaryDirectory(prefix="olivine-drives-") as folder:
         return run(assemble(store, plan, Path(folder)), store, recipe)
 
@@ -121,8 +125,6 @@ def _evaluate(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe:
     return run(inputs["drives"], inputs["segmenter"], recipe)
 
 
-# A source of this form is a set of registered drives, and not a folder.
-_PLAN = "plan:"
 _MAKERS = {stage.makes: stage.word for stage in STAGES}
 _STEPS: dict[str, Callable[[StepCall, Store, dict[str, Artifact], Any], Artifact]] = {
     "ingest": _ingest,
@@ -149,9 +151,9 @@ def run_executor(word: str, executor_input: str, run: Callable[[str, StepCall], 
     """Run a stage as a pipeline step: everything comes from, and goes to, the executor input.
 
     Parameters of a step are `store`, `recipe`, `settings`, `<port>_id` for the id of each input, and `source` and
-    `version` (ingest), `seed` and `init` (finetune), and those in CLUSTER_PARAMETERS (pretrain), which are read by who
-    gives another `run`. The ids are parameters, beside the artifacts themselves, because the platform's cache key knows
-    the names of artifacts and not their content.
+    `version` (ingest), `seed` and `init` (finetune), `split` (evaluate), and those in CLUSTER_PARAMETERS (pretrain),
+    which are read by who gives another `run`. The ids are parameters, beside the artifacts themselves, because the
+    platform's cache key knows the names of artifacts and not their content.
 
     Raises:
         UsageError: a parameter is missing, unknown or not what it must be; else whatever the stage reports.
@@ -177,6 +179,8 @@ def step_call(word: str, parameters: dict[str, Any]) -> StepCall:
     if word == "pretrain":
         left = {name: value for name, value in left.items() if name not in CLUSTER_PARAMETERS}
     inputs = {port: str(left.pop(f"{port}_id", None) or "") for port in BY_WORD[word].takes}
+    if word == "evaluate" and (split := left.pop("split", None)):
+        settings.append(f"evaluate.split={json.dumps(split)}")
     if word == "finetune":
         settings.append(f"finetune.seed={_whole_number('seed', left.pop('seed', None))}")
         inputs = _start_from(str(left.pop("init", "")), inputs)

@@ -11,6 +11,7 @@ import os
 from olivine.artifacts import Artifact, canonical_json, sha256_hex
 from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, OlivineError, UsageError
 from olivine.kfp_io import ExecutorInput
+from olivine.platform.cards import confusion_metadata, render_model_card
 from olivine.platform.trainjob.step import RUN_VARIABLE, failures_folder, run_pretrain_executor
 from olivine.registry.documents import Document, read_document
 from olivine.steps import run_executor as run_stage
@@ -40,13 +41,20 @@ def run_executor(word: str, executor_input: str) -> Artifact:
     if store and key:
         _refuse_again(store, key)
     try:
-        if word == "pretrain":
-            return run_pretrain_executor(executor_input)
-        return run_stage(word, executor_input)
+        artifact = run_pretrain_executor(executor_input) if word == "pretrain" else run_stage(word, executor_input)
     except OlivineError as error:
         if store and key and error.exit_code in USER_EXIT_CODES:
             store.create(key, Failed(step=word, message=str(error), exit_code=error.exit_code).to_json())
         raise
+    if word == "evaluate":
+        _show(ExecutorInput.parse(executor_input), artifact)
+    return artifact
+
+
+def _show(io: ExecutorInput, metrics: Artifact) -> None:
+    """What the KFP UI draws of the metrics, where the step has outputs for it."""
+    io.add_output("confusion", b"", confusion_metadata(metrics))
+    io.add_output("model_card", render_model_card(metrics).encode(), {})
 
 
 def _refuse_again(store: Store, key: str) -> None:

@@ -14,6 +14,7 @@ from olivine.registry.decision import Decision
 from olivine.registry.gate import pass_gate
 from olivine.registry.plan import Planned, Request, make_plan
 from olivine.registry.promotion import read_promoted
+from olivine.steps import PLAN_SOURCE
 from olivine.store import open_store
 
 
@@ -21,8 +22,8 @@ def run_plan_executor(executor_input: str) -> Planned:
     """Plan the next training as a pipeline step.
 
     Parameters: `store`, `version`, `recipe`, `settings`, `min_new`, `only`, `claim_hours`, `run`. Outputs: `plan` (its
-    id, empty when there is nothing to do), `promoted` (id of the promoted segmenter, empty when there is none) and the
-    artifact `planned` with the figures.
+    id, empty when there is nothing to do), `source` (its drives, as `ingest` takes them), `promoted` (id of
+    the promoted segmenter, empty when there is none) and the artifact `planned` with the figures.
     """
     io = ExecutorInput.parse(executor_input)
     given = Parameters("plan", io.parameters)
@@ -41,10 +42,8 @@ def run_plan_executor(executor_input: str) -> Planned:
     path = io.output_path("planned")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(facts | {"new": planned.new, "refused": planned.refused}, indent=1))
-    outputs = {
-        "plan": planned.plan.digest if planned.plan else "",
-        "promoted": promoted.segmenter.id if promoted else "",
-    }
+    plan = planned.plan.digest if planned.plan else ""
+    outputs = {"plan": plan, "source": f"{PLAN_SOURCE}{plan}", "promoted": promoted.segmenter.id if promoted else ""}
     io.write_raw("planned", facts, outputs)
     return planned
 

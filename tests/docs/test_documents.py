@@ -30,7 +30,11 @@ def test_commands_in_documents_exist(line):
         assert arguments[0] in targets
     elif program == "olivine":
         words = [word for word in arguments if not word.startswith("-") or word == "--help"]
-        command = words[:1] if not words or words[0] not in ("score", "store", "study", "weights") else words[:2]
+        command = (
+            words[:1]
+            if not words or words[0] not in ("registry", "schedule", "score", "store", "study", "weights")
+            else words[:2]
+        )
         answer = subprocess.run(
             [sys.executable, "-m", "olivine", *command, "--help"],
             capture_output=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,47 +16,7 @@ from olivine.registry.ready import add_drive, file_key
 from olivine.steps import StepCall, run_step
 from olivine.store import Store, open_store
 
-from .samples import NOW, VERSION, add
-
-MINI = "v1.0-mini"
-
-
-def cut(root: Path, out: Path, scenes: list[str]) -> Path:
-    """The part of a nuScenes data set that belongs to some of its scenes, as a data set of its own."""
-    tables: dict[str, list[dict[str, Any]]] = {
-        path.stem: json.loads(path.read_text()) for path in (root / MINI).glob("*.json") if path.stem != "splits"
-    }
-
-    def keep(name: str, field: str, tokens: set[str]) -> set[str]:
-        tables[name] = [row for row in tables[name] if row[field] in tokens]
-        return {row["token"] for row in tables[name]}
-
-    kept_scenes = keep("scene", "name", set(scenes))
-    samples = keep("sample", "scene_token", kept_scenes)
-    sweeps = keep("sample_data", "sample_token", samples)
-    keep("ego_pose", "token", {row["ego_pose_token"] for row in tables["sample_data"]})
-    keep("calibrated_sensor", "token", {row["calibrated_sensor_token"] for row in tables["sample_data"]})
-    keep("lidarseg", "sample_data_token", sweeps)
-    keep("sample_annotation", "sample_token", samples)
-    keep("instance", "token", {row["instance_token"] for row in tables["sample_annotation"]})
-    logs = keep("log", "token", {row["log_token"] for row in tables["scene"]})
-    for row in tables["map"]:
-        row["log_tokens"] = [token for token in row["log_tokens"] if token in logs]
-    splits = json.loads((root / MINI / "splits.json").read_text())
-    (out / MINI).mkdir(parents=True)
-    for name, rows in tables.items():
-        (out / MINI / f"{name}.json").write_text(json.dumps(rows))
-    chosen = {split: [name for name in names if name in scenes] for split, names in splits.items()}
-    (out / MINI / "splits.json").write_text(json.dumps(chosen))
-    files = [row["filename"] for name in ("sample_data", "lidarseg", "map") for row in tables[name]]
-    for file in files:
-        if (root / file).is_file():
-            (out / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(root / file, out / file)
-    # What only synthetic drives have: their recipe, and the truth behind every picture.
-    shutil.copy(root / "synth.json", out / "synth.json")
-    shutil.copytree(root / "synth_truth", out / "synth_truth")
-    return out
+from .samples import MINI, NOW, VERSION, add, cut
 
 
 def test_ingesting_a_plan_gives_the_bytes_of_ingesting_the_whole(chain_root: Path, tmp_path: Path) -> None:

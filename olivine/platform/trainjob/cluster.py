@@ -41,7 +41,7 @@ class Cluster:
         from kubernetes import client
 
         self.namespace = namespace
-        self._give_up_s, self._sleep = give_up_s, sleep
+        self._api_client, self._give_up_s, self._sleep = api_client, give_up_s, sleep
         self._objects, self._core = client.CustomObjectsApi(api_client), client.CoreV1Api(api_client)
         self._trainjobs = (GROUP, VERSION, namespace, PLURAL)
 
@@ -111,6 +111,45 @@ class Cluster:
             self._core.list_namespaced_event, self.namespace, field_selector=f"involvedObject.name={name}"
         )
         return sorted(self._ask("list events", find).items, key=lambda event: str(event.last_timestamp))
+
+    def server_version(self) -> str:
+        """The version of the API server."""
+        from kubernetes import client
+
+        return str(self._ask("read the version", client.VersionApi(self._api_client).get_code).git_version)
+
+    def resources(self, group: str, version: str) -> set[str]:
+        """What the cluster knows of an API group; empty when it does not know it."""
+        try:
+            found = self._ask(f"list {group}", lambda **how: self._objects.get_api_resources(group, version, **how))
+        except NotFound:
+            return set()
+        return {item.name for item in found.resources}
+
+    def has_runtime(self, name: str) -> bool:
+        """Whether there is a ClusterTrainingRuntime of this name."""
+        get = self._objects.get_cluster_custom_object
+        try:
+            self._ask(
+                f"read the runtime {name}", lambda **how: get(GROUP, VERSION, "clustertrainingruntimes", name, **how)
+            )
+        except NotFound:
+            return False
+        return True
+
+    def may(self, group: str, resource: str, verb: str) -> bool:
+        """Whether this account may do something in the namespace."""
+        from kubernetes import client
+
+        name, _, part = resource.partition("/")
+        asked = {"namespace": self.namespace, "group": group, "resource": name, "subresource": part, "verb": verb}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked},
+        }
+        ask = client.AuthorizationV1Api(self._api_client).create_self_subject_access_review
+        return bool(self._ask("ask for rights", lambda **how: ask(review, **how)).status.allowed)
 
     def _ask(self, what: str, request: Callable[..., T]) -> T:
         """Send a request until it is answered; see `_translate` for what is an answer."""

@@ -26,6 +26,7 @@ class FakeCluster:
 
     `faults`: for the next requests that match (method, part of the path): a status code, "drop" (the connection ends
     before the answer), "lose" (the request is carried out, and its answer lost), or a function to call before.
+    `answers`: what else is answered, by path: a body, or a function of the request's.
     `statuses`: status of the TrainJob at each look; the last one stays.
     """
 
@@ -35,6 +36,7 @@ class FakeCluster:
     events: list[dict[str, Any]] = field(default_factory=list)
     statuses: deque[dict[str, Any]] = field(default_factory=deque)
     faults: list[tuple[str, str, int | str | Callable[[], None]]] = field(default_factory=list)
+    answers: dict[str, Any] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _version: int = 0
@@ -64,6 +66,9 @@ class FakeCluster:
             return self._answer_jobs(method, found[2], query, body)
         if found := _CORE.search(path):
             return self._answer_core(found[2], found[3], query)
+        if path in self.answers:
+            given = self.answers[path]
+            return given(body) if callable(given) else (200, given)
         return 404, _failure(404, "NotFound")
 
     def _answer_jobs(
