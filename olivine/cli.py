@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
-from olivine import __version__
+from olivine import __version__, cli_platform
 from olivine.cli_label import label_app
 from olivine.cli_lineage import card, drives_app, lineage_app
 from olivine.cli_research import recipes, study_app, weights_app
@@ -35,6 +35,10 @@ app.command()(recipes)
 app.add_typer(lineage_app, name="lineage")
 app.add_typer(drives_app, name="drives")
 app.command()(card)
+app.add_typer(cli_platform.registry_app, name="registry")
+app.add_typer(cli_platform.schedule_app, name="schedule")
+for command in cli_platform.COMMANDS:
+    app.command()(command)
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
 
@@ -73,6 +77,8 @@ def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -
 
     execution = given.get("execution")
     if executor_input is not None:
+        from olivine.platform.executor import run_executor
+
         artifact = run_executor(word, executor_input, execution)
     else:
         inputs = {port: given[port] for port in BY_WORD[word].takes if given.get(port)}
@@ -95,7 +101,9 @@ def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -
 
 @app.command(help=BY_WORD["ingest"].summary)
 def ingest(
-    drives: Annotated[str, typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout.")] = "",
+    drives: Annotated[
+        str, typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout; or plan:ID of registered ones.")
+    ] = "",
     version: Annotated[str, typer.Option(help="Folder of the tables in it, as v1.0-mini; default: the recipe's.")] = "",
     store: StoreOption = "./store",
     recipe: RecipeOption = "olivine",

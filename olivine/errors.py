@@ -47,6 +47,12 @@ class PeerError(OlivineError):
     exit_code = 75
 
 
+class ClusterError(OlivineError):
+    """The cluster failed after its retries, or lost a job. Worth another try."""
+
+    exit_code = 75
+
+
 class DiskFullError(StoreError):
     """No room for a write: names the path and the bytes that were needed."""
 

@@ -116,6 +116,17 @@ class ExecutorInput:
         self.output_file.parent.mkdir(parents=True, exist_ok=True)
         self.output_file.write_text(json.dumps(output))
 
+    def add_output(self, name: str, data: bytes, metadata: dict[str, Any]) -> None:
+        """Write one more artifact, after `write_output`; nothing happens when the step has no such output."""
+        if not self.raw.outputs.artifacts.get(name):
+            return
+        path = self.output_path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        output = json.loads(self.output_file.read_text())
+        output["artifacts"][name] = {"artifacts": [{**self._output(name).model_dump(), "metadata": metadata}]}
+        self.output_file.write_text(json.dumps(output))
+
     def _output(self, name: str) -> _Entry:
         entries = self.raw.outputs.artifacts.get(name, _Artifacts()).artifacts
         if not entries:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,9 +16,20 @@ from olivine.errors import DataError, UsageError
 from olivine.kfp_io import ExecutorInput
 from olivine.recipe import StageRecipe
 from olivine.recipes import load_recipe
+from olivine.registry.assemble import assemble
+from olivine.registry.plan import read_plan
 from olivine.stages import BY_WORD, STAGES
 from olivine.store import Store, open_store
 from olivine.training.execution import Execution
+
+CLUSTER_PARAMETERS = frozenset(
+    {"num_nodes", "gpus_per_node", "cpu_per_node", "memory_per_node", "node_selector", "namespace", "image"}
+)
+"""Parameters of a pretraining on several nodes: where it runs, and not what it makes."""
+
+
+PLAN_SOURCE = "plan:"
+"""A source that begins so names a set of registered drives, and not a folder."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +50,19 @@ def run_step(word: str, call: StepCall) -> Artifact:
     Raises:
         OlivineError: whatever the stage reports.
     """
+    store, inputs, recipe = _prepare(word, call)
+    return _find_finished(word, store, inputs, recipe) or _STEPS[word](call, store, inputs, recipe)
+
+
+def _prepare(word: str, call: StepCall) -> tuple[Store, dict[str, Artifact], Any]:
+    """The store, the inputs and the recipe of a call."""
     recipe = getattr(load_recipe(call.recipe, call.settings), word)
     if recipe is None:
         raise UsageError(f"recipe {call.recipe!r} has no {word}: fine-tune without a backbone, which is its method.")
     store = open_store(call.store)
-    inputs = {port: artifact for port in BY_WORD[word].takes if (artifact := _find_input(word, port, store, call))}
+    inputs = {port: found for port in BY_WORD[word].takes if (found := _find_input(word, port, store, call))}
     _refuse_withdrawn(store, inputs.get("drives"))
-    return _find_finished(word, store, inputs, recipe) or _STEPS[word](call, store, inputs, recipe)
+    return store, inputs, recipe
 
 
 def _find_input(word: str, port: str, store: Store, call: StepCall) -> Artifact | None:
@@ -83,7 +101,11 @@ def _ingest(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: A
 
     if not call.source:
         raise UsageError("say which raw drives to read: --drives FOLDER, in nuScenes layout.")
-    return run(Path(call.source), store, recipe)
+    if not call.source.startswith(PLAN_SOURCE):
+        return run(Path(call.source), store, recipe)
+    plan = read_plan(store, call.source.removeprefix(PLAN_SOURCE))
+    with tempfile.TemporaryDirectory(prefix="olivine-drives-") as folder:
+        return run(assemble(store, plan, Path(folder)), store, recipe)
 
 
 def _label(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
@@ -128,12 +150,28 @@ _STEPS: dict[str, Callable[[StepCall, Store, dict[str, Artifact], Any], Artifact
 assert tuple(_STEPS) == tuple(BY_WORD)
 
 
-def run_executor(word: str, executor_input: str, execution: Execution | None = None) -> Artifact:
+def find_step(word: str, call: StepCall) -> Artifact | None:
+    """What the step would make, when it is finished already; see `_find_finished` for the stages it knows.
+
+    Raises:
+        OlivineError: the recipe or an input is wrong.
+    """
+    store, inputs, recipe = _prepare(word, call)
+    return _find_finished(word, store, inputs, recipe)
+
+
+def run_executor(
+    word: str,
+    executor_input: str,
+    execution: Execution | None = None,
+    run: Callable[[str, StepCall], Artifact] = run_step,
+) -> Artifact:
     """Run a stage as a pipeline step: everything comes from, and goes to, the executor input.
 
     Parameters of a step are `store`, `recipe`, `settings`, `<port>_id` for the id of each input, and `source` and
-    `version` (ingest), `seed` and `init` (finetune). The ids are parameters, beside the artifacts themselves, because
-    the platform's cache key knows the names of artifacts and not their content.
+    `version` (ingest), `seed` and `init` (finetune), `split` (evaluate), and those in CLUSTER_PARAMETERS (pretrain),
+    which are read by who gives another `run`. The ids are parameters, beside the artifacts themselves, because the
+    platform's cache key knows the names of artifacts and not their content.
 
     Raises:
         UsageError: a parameter is missing, unknown or not what it must be; else whatever the stage reports.
@@ -141,7 +179,7 @@ def run_executor(word: str, executor_input: str, execution: Execution | None = N
     io = ExecutorInput.parse(executor_input)
     call = replace(step_call(word, io.parameters), execution=execution)
     _check_inputs(word, io, call)
-    artifact = run_step(word, call)
+    artifact = run(word, call)
     if is_first_process():
         io.write_output(BY_WORD[word].makes, artifact, id=artifact.id)
     return artifact
@@ -157,7 +195,11 @@ def step_call(word: str, parameters: dict[str, Any]) -> StepCall:
     if word == "ingest" and "version" in left:
         # In front, so that an explicit setting wins, as on the command line.
         settings.insert(0, f"ingest.version={json.dumps(left.pop('version'))}")
+    if word == "pretrain":
+        left = {name: value for name, value in left.items() if name not in CLUSTER_PARAMETERS}
     inputs = {port: str(left.pop(f"{port}_id", None) or "") for port in BY_WORD[word].takes}
+    if word == "evaluate" and (split := left.pop("split", None)):
+        settings.append(f"evaluate.split={json.dumps(split)}")
     if word == "finetune":
         settings.append(f"finetune.seed={_whole_number('seed', left.pop('seed', None))}")
         inputs = _start_from(str(left.pop("init", "")), inputs)

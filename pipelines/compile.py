@@ -8,7 +8,6 @@ python -m pipelines.compile --image registry/olivine@sha256:... --out build    #
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -18,13 +17,21 @@ from kfp import compiler
 
 from components.container import IMAGE
 from olivine.errors import OlivineError, UsageError
+from olivine.platform.compiled_pipelines import check_image, with_image
+from pipelines.evaluate_only import evaluate_only
 from pipelines.full import full
+from pipelines.relabel import relabel
+from pipelines.retrain_on_new_drives import retrain_on_new_drives
 
-PIPELINES: dict[str, Any] = {"full": full}
+PIPELINES: dict[str, Any] = {
+    "full": full,
+    "retrain_on_new_drives": retrain_on_new_drives,
+    "relabel": relabel,
+    "evaluate_only": evaluate_only,
+}
 _ROOT = Path(__file__).resolve().parents[1]
 # The package never imports this folder, so it carries a copy as data.
 GOLDEN_FOLDERS = (_ROOT / "pipelines" / "compiled", _ROOT / "olivine" / "platform" / "compiled")
-_BY_DIGEST = re.compile(r"[\w./:-]+@sha256:[0-9a-f]{64}")
 
 
 def compile_pipeline(name: str, image: str = IMAGE) -> str:
@@ -33,18 +40,7 @@ def compile_pipeline(name: str, image: str = IMAGE) -> str:
         path = Path(folder, "pipeline.yaml")
         compiler.Compiler().compile(PIPELINES[name], str(path))
         text = path.read_text()
-    return text.replace(f" image: {IMAGE}\n", f" image: {image}\n")
-
-
-def check_image(image: str, allow_tag: bool) -> str:
-    """Return `image` when it is named by digest, or by a tag that is allowed.
-
-    Raises:
-        UsageError: a tag can be moved to other code, so that a run would not say what it ran.
-    """
-    if _BY_DIGEST.fullmatch(image) or (allow_tag and re.fullmatch(r"[\w./:-]+", image)):
-        return image
-    raise UsageError(f"{image!r} names no image by digest: write name@sha256:<64 hex digits>, or add --allow-tag.")
+    return with_image(text, image)
 
 
 def find_drift() -> list[str]:

@@ -18,6 +18,7 @@ def test_every_error_is_documented_and_has_an_exit_code():
         "ConfigError": 78,
         "StoreError": 75,
         "PeerError": 75,
+        "ClusterError": 75,
         "DiskFullError": 74,
         "Interrupted": 143,
     }

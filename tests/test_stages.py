@@ -12,8 +12,9 @@ from olivine.cli import app
 from olivine.errors import UsageError
 from olivine.recipes.whole import Recipe
 from olivine.stages import BY_WORD, STAGES, WORDS
-from olivine.steps import _STEPS, step_call
+from olivine.steps import _STEPS, CLUSTER_PARAMETERS, step_call
 
+AROUND = ("report", "plan", "gate", "close")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -29,9 +30,9 @@ def test_words_are_ordered_and_each_port_is_made_by_an_earlier_stage() -> None:
         made.add(stage.makes)
 
 
-def test_components_are_the_stages_and_the_report() -> None:
-    assert folders(REPOSITORY / "components") == {*WORDS, "report"}
-    for word in (*WORDS, "report"):
+def test_components_are_the_stages_and_what_goes_around_them() -> None:
+    assert folders(REPOSITORY / "components") == {*WORDS, *AROUND}
+    for word in (*WORDS, *AROUND):
         folder = REPOSITORY / "components" / word
         assert (folder / "component.py").is_file()
         assert (folder / "README.md").read_text().startswith(f"# {word}\n")
@@ -62,10 +63,20 @@ def test_the_component_has_the_ports_of_the_stage(components: dict[str, Any], wo
     stage, spec = BY_WORD[word], components[word]
     artifacts = {name for name, port in spec.inputs.items() if "system." in str(port.type)}
     assert artifacts == set(stage.takes)
-    assert set(spec.outputs) == {stage.makes, "id"}
+    shown = {"confusion", "model_card"} if word == "evaluate" else set()
+    assert set(spec.outputs) == {stage.makes, "id"} | shown
     ids = {f"{port}_id" for port in stage.takes}
-    extra = {"ingest": {"source", "version"}, "finetune": {"seed", "init"}}.get(word, set())
+    extra = {"ingest": {"source", "version"}, "finetune": {"seed", "init"}, "evaluate": {"split"}}.get(word, set())
     assert set(spec.inputs) - artifacts == ids | extra | {"store", "recipe", "settings"}
+
+
+def test_pretraining_on_nodes_takes_what_the_stage_takes_and_where_to_run(components: dict[str, Any]) -> None:
+    module = importlib.import_module("components.pretrain.component")
+    on_nodes, here = module.pretrain_on_nodes.component_spec, components["pretrain"]
+    assert set(on_nodes.inputs) - set(here.inputs) == CLUSTER_PARAMETERS
+    assert set(on_nodes.outputs) == set(here.outputs)
+    names = [name for name, port in on_nodes.inputs.items() if "system." not in str(port.type)]
+    step_call("pretrain", {name: [] if name == "settings" else "x" for name in names})
 
 
 @pytest.mark.parametrize("word", WORDS)

@@ -11,13 +11,13 @@ NEEDS = Needs(cpu="4", memory="16G")
 
 @dsl.container_component
 def label(
-    drives: Input[Dataset],
     drives_id: str,
     store: str,
     recipe: str,
     settings: list[str],
     weak_labels: Output[Dataset],
     id: OutputPath(str),
+    drives: Input[Dataset] = None,
 ) -> dsl.ContainerSpec:
     """Give every pixel and every pair a weak category."""
     return call_stage("label")

@@ -11,7 +11,6 @@ NEEDS = Needs(cpu="4", memory="8G")
 
 @dsl.container_component
 def weigh(
-    drives: Input[Dataset],
     drives_id: str,
     weak_labels: Input[Dataset],
     weak_labels_id: str,
@@ -20,6 +19,7 @@ def weigh(
     settings: list[str],
     density_weights: Output[Dataset],
     id: OutputPath(str),
+    drives: Input[Dataset] = None,
 ) -> dsl.ContainerSpec:
     """Compute a sampling weight for every pair."""
     return call_stage("weigh")

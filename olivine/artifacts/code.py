@@ -15,8 +15,9 @@ from olivine.stages import WORDS
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Import contracts keep these out of every stage, so a change in them cannot change an artifact.
 _AROUND_THE_STAGES = frozenset(
-    {"__main__.py", "cli.py", "cli_label.py", "cli_research.py", "cli_lineage.py", "demo.py", "steps.py", "kfp_io.py"}
-    | {"platform", "report", "synth", "recipes", "study", "exchange", "lineage"}
+    {"__main__.py", "cli.py", "cli_label.py", "cli_research.py", "cli_lineage.py", "cli_platform.py"}
+    | {"demo.py", "steps.py", "kfp_io.py"}
+    | {"platform", "report", "synth", "recipes", "study", "exchange", "lineage", "registry"}
 )
 _RECORDED_LIBRARIES = (
     *("numpy", "pyarrow", "pillow", "torch", "torchvision", "deepspeed", "timm", "MinkowskiEngine"),

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from olivine.errors import ConfigError, UsageError
+
+PLACEHOLDER_IMAGE = "olivine:dev"
+"""What stands in the compiled pipelines for the image of a release."""
+
+_BY_DIGEST = re.compile(r"[\w./:-]+@sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,30 @@ def parse_pipeline(name: str, text: str) -> CompiledPipeline:
         import yaml
     except ImportError as error:
         raise ConfigError("Pipelines need the extra: pip install 'olivine[pipeline]'.") from error
-    spec = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    # A second document says what Kubernetes does for the steps: secrets, timeouts. It means nothing on this machine.
+    spec = next(iter(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))))
     inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     parameters = {
         key: Parameter(key, value["parameterType"], value.get("description", ""), not value.get("isOptional", False))
         for key, value in inputs.items()
     }
     return CompiledPipeline(name, text, parameters, _retries(spec))
+
+
+def check_image(image: str, allow_tag: bool) -> str:
+    """Return `image` when it is named by digest, or by a tag that is allowed.
+
+    Raises:
+        UsageError: a tag can be moved to other code, so that a run would not say what it ran.
+    """
+    if _BY_DIGEST.fullmatch(image) or (allow_tag and re.fullmatch(r"[\w./:-]+", image)):
+        return image
+    raise UsageError(f"{image!r} names no image by digest: write name@sha256:<64 hex digits>, or add --allow-tag.")
+
+
+def with_image(text: str, image: str) -> str:
+    """A compiled pipeline with every step, and the nodes of a TrainJob, in `image`."""
+    return re.sub(rf" (image|defaultValue): {PLACEHOLDER_IMAGE}\n", rf" \1: {image}\n", text)
 
 
 def check_parameters(pipeline: CompiledPipeline, given: dict[str, Any]) -> dict[str, Any]:

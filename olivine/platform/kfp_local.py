@@ -1,8 +1,9 @@
 """The one file that touches kfp's private API: its local orchestrator, made to run container components on the host.
 
 kfp.local refuses container components outside Docker; in a loop it gives every task the loop's item in place of the
-outputs of other tasks; it prints coloured logs of its own through a process-wide logger, and from two threads at once
-breaks `print` for good. Here these parts are replaced for the time of a run. Written for kfp 2.17.
+outputs of other tasks; it does not find the output that a condition speaks of, nor the artifact of the branch that
+ran; it prints coloured logs of its own through a process-wide logger, and from two threads at once breaks `print` for
+good. Here these parts are replaced for the time of a run. Written for kfp 2.17.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ _HANDLER_PARAMETERS = ["self", "image", "full_command", "pipeline_root", "runner
 _TALK = ("local_logger_context", "indented_print", "print_horizontal_line")
 # kfp runs two iterations of a loop at once, whatever the pipeline says; ours wait for a share of the machine instead.
 _MOST_ITERATIONS = 16
+_CHANNEL = "pipelinechannel--"
+_CHANNEL_PARAMETERS = ["channel_ref", "io_store"]
+_OUTPUT_PARAMETERS = ["dag_outputs_spec", "io_store"]
 _ITERATION_PARAMETERS = ["original_task_spec", "loop_item", "loop_task_name"]
 # kfp keeps the configuration of local runs in one place of the process.
 _ONE_RUN = threading.Lock()
@@ -48,6 +52,8 @@ def run_orchestrator(text: str, parameters: dict[str, Any], root: Path, run_step
         pipeline = components.load_component_from_text(text)
         try:
             pipeline(**parameters)
+            if any("condition" in line for line in talk):
+                raise RuntimeError("a branch was left out")
         except OlivineError:
             raise
         except Exception as error:
@@ -68,6 +74,8 @@ def check_private_api() -> None:
         and list(inspect.signature(_loops().create_parameter_loop_iteration_task_spec).parameters)
         == _ITERATION_PARAMETERS
         and list(inspect.signature(_executor().__init__).parameters) == ["self", "max_workers"]
+        and list(inspect.signature(_outputs().get_dag_output_artifacts).parameters) == _OUTPUT_PARAMETERS
+        and list(inspect.signature(_conditions()._resolve_pipeline_channel).parameters) == _CHANNEL_PARAMETERS
     )
     if not known:
         version = _module("kfp").__version__
@@ -98,6 +106,8 @@ def _patched(run_step: Callable[[list[str]], None]) -> Iterator[list[str]]:
             patches.enter_context(_replaced(talk, name, contextlib.nullcontext))
         patches.enter_context(_replaced(_loops(), "create_parameter_loop_iteration_task_spec", _iterate))
         patches.enter_context(_replaced(_executor(), "__init__", _allow_iterations))
+        patches.enter_context(_replaced(_conditions(), "_resolve_pipeline_channel", staticmethod(_resolve_channel)))
+        patches.enter_context(_replaced(_outputs(), "get_dag_output_artifacts", staticmethod(_select_artifacts)))
         # "cpu_limit has no effect in the current local runner": that is what running on this machine means.
         patches.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message="Task .* have no effect in the current local runner")
@@ -117,6 +127,46 @@ def _iterate(original_task_spec: Any, loop_item: Any, loop_task_name: str) -> An
 def _allow_iterations(executor: Any, max_workers: int | None = None) -> None:
     """Stands for the constructor of kfp's executor of loops, which would cap them at two."""
     executor.conservative_max = executor.max_workers = max_workers or _MOST_ITERATIONS
+
+
+def _resolve_channel(channel_ref: str, io_store: Any) -> Any:
+    """The value that a condition speaks of: an input of the group it stands in, or an output of a task beside it.
+
+    kfp looks for the latter under the name `task--output`, but the compiler writes `task-output`; what is not found
+    counts as false, so that a branch would be left out without a word.
+    """
+    name = channel_ref.removeprefix(_CHANNEL)
+    for key in (name, f"{_CHANNEL}{name}"):
+        with contextlib.suppress(ValueError, KeyError):
+            return io_store.get_parent_input(key)
+    for position in (number for number, sign in enumerate(name) if sign == "-"):
+        with contextlib.suppress(ValueError, KeyError):
+            return io_store.get_task_output(name[:position], name[position + 1 :])
+    logging.error("the condition on %s has no value", name)
+    return None
+
+
+def _select_artifacts(dag_outputs_spec: Any, io_store: Any) -> dict[str, Any]:
+    """The artifacts that a group of tasks gives out: where branches could have made one, that of the branch that ran.
+
+    kfp picks among branches for parameters, and refuses to for artifacts.
+    """
+    outputs = {}
+    for key, choice in dag_outputs_spec.artifacts.items():
+        for selector in choice.artifact_selectors:
+            with contextlib.suppress(ValueError, KeyError):
+                outputs[key] = io_store.get_task_output(selector.producer_subtask, selector.output_artifact_key)
+        if key not in outputs:
+            raise ValueError(f"no branch made the artifact {key}")
+    return outputs
+
+
+def _outputs() -> Any:
+    return _module("kfp.local.orchestrator.orchestrator_utils").OrchestratorUtils
+
+
+def _conditions() -> Any:
+    return _module("kfp.local.orchestrator.enhanced_dag_orchestrator").ConditionEvaluator
 
 
 def _executor() -> Any:

@@ -67,9 +67,9 @@ def run_compiled(
         try:
             run_orchestrator(pipeline.text, values, Path(root), steps.run)
         except OlivineError as error:
-            if signals:
-                raise _interrupted(signals[0]) from None
-            raise steps.failure or error from None
+            failure = _interrupted(signals[0]) if signals else steps.failure or error
+            steps.close_failed(failure)
+            raise failure from None
         return RunResult(steps.results, _keep(steps.pages, workdir))
 
 

@@ -25,14 +25,21 @@ def run(pipeline: str, options: dict[str, Any], assignments: list[str], out: Pat
         UsageError: an assignment without '=', or a parameter that the pipeline does not have.
     """
     parameters = {name: value for name, value in options.items() if value not in (None, "", [])}
+    parameters |= read_assignments(assignments)
+    result = run_pipeline(pipeline, parameters, out, timeout_s=timeout_s)
+    print_results(result)
+    return result
+
+
+def read_assignments(assignments: list[str]) -> dict[str, str]:
+    """`name=value` each; UsageError for one without '='."""
+    parameters = {}
     for assignment in assignments:
         name, sign, value = assignment.partition("=")
         if not sign:
             raise UsageError(f"{assignment!r} gives no parameter: write -p name=value.")
         parameters[name] = value
-    result = run_pipeline(pipeline, parameters, out, timeout_s=timeout_s)
-    print_results(result)
-    return result
+    return parameters
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -24,10 +25,12 @@ from olivine.errors import (
     UsageError,
 )
 from olivine.kfp_io import ExecutorInput
+from olivine.platform.close_step import end_run
 from olivine.platform.processes import Ended, ProcessGroups
 from olivine.platform.result import StepResult, read_costs, step_label
 from olivine.platform.turns import Turns
 from olivine.stages import BY_WORD
+from olivine.store import open_store
 
 PROGRAMS = {"olivine": (sys.executable, "-P", "-m", "olivine")}
 """What stands on this machine for the first word of a component's command."""
@@ -36,6 +39,7 @@ RETRY_WAIT_S = 1.0
 _KILLED = 128 + 9
 # A step that was killed (by the system, for memory) or whose store or disk failed; never what a user must mend first.
 _WORTH_A_RETRY = frozenset({StoreError.exit_code, DiskFullError.exit_code, _KILLED})
+CLOSING_STEP = "close"
 _ERRORS = {
     kind.exit_code: kind for kind in (UsageError, DataError, ConfigError, StoreError, DiskFullError, Interrupted)
 }
@@ -79,6 +83,7 @@ class Steps:
     pages: dict[str, bytes] = field(default_factory=dict)
     failure: OlivineError | None = None
     _arms: dict[str, tuple[str | None, int | None]] = field(default_factory=dict)
+    _claimed: tuple[str, str] | None = None
     _shares: Turns = field(default_factory=lambda: Turns(_SHARES))
 
     def run(self, command: Sequence[str]) -> None:
@@ -88,14 +93,35 @@ class Steps:
             OlivineError: it failed; the message is the step's own and `exit_code` is what the step returned. The
                 first failure of a run stays in `failure` and stops the other steps.
         """
+        if command[1] == CLOSING_STEP:
+            self._close(command)
+            return
         with self._shares if command[1] in _SHARING_STAGES else contextlib.nullcontext():
             if self.failure:
                 # The run failed while this step waited for its turn.
                 raise self.failure
             self._run(command)
 
+    def _close(self, command: Sequence[str]) -> None:
+        """Run the last step of a run: not one of its results, and not stopped by a failure of the others."""
+        full = [*PROGRAMS.get(command[0], (command[0],)), *command[1:]]
+        ended = subprocess.run(
+            full, env=step_environment(command[1]), capture_output=True, text=True, errors="replace", check=False
+        )
+        if ended.returncode:
+            self.watcher.line(CLOSING_STEP, ended.stderr.strip())
+
+    def close_failed(self, failure: OlivineError) -> None:
+        """Close a run that failed: kfp's local orchestrator leaves its last step out when a step raises."""
+        if self._claimed:
+            store_url, run = self._claimed
+            with contextlib.suppress(OlivineError):
+                end_run(open_store(store_url, retry_s=10.0), run, "FAILED", str(failure))
+
     def _run(self, command: Sequence[str]) -> None:
         stage, call = command[1], ExecutorInput.parse(command[command.index("--executor-input") + 1])
+        if "run" in call.parameters:
+            self._claimed = (str(call.parameters["store"]), str(call.parameters["run"]))
         init, seed = self._arm(stage, call.parameters)
         label = step_label(stage, init, seed)
         started, start_s = datetime.now(UTC), time.monotonic()

@@ -56,7 +56,7 @@ def init_store(url: str, lock_records_days: int | None = None) -> list[str]:
         open_store(url)
         return [
             f"directory: {location.directory} is ready",
-            _try_conditional_writes(url),
+            try_conditional_writes(url),
             "versions, lifecycle, object lock: do not apply to a directory (objects are never overwritten; unused "
             "parts/ stay until they are deleted)",
         ]
@@ -64,7 +64,7 @@ def init_store(url: str, lock_records_days: int | None = None) -> list[str]:
     with _translated(location):
         return [
             _make_bucket(client, bucket, lock_records_days is not None),
-            _try_conditional_writes(url),
+            try_conditional_writes(url),
             _where_supported("versions", lambda: _keep_versions(client, bucket)),
             _where_supported("lifecycle", lambda: _set_lifecycle(client, location)),
             _where_supported("object lock", lambda: _lock_records(client, location, lock_records_days)),
@@ -107,7 +107,12 @@ def _make_bucket(client: Minio, bucket: str, object_lock: bool) -> str:
     return f"bucket: {bucket} made" + (" with object lock" if object_lock else "")
 
 
-def _try_conditional_writes(url: str) -> str:
+def try_conditional_writes(url: str) -> str:
+    """Try create-only writes and compare-and-swap on a store, under a name of their own, and say that they hold.
+
+    Raises:
+        ConfigError: the server ignores them: it must not be used. StoreError: it cannot be reached.
+    """
     store, name = open_store(url), f"probes/{uuid.uuid4().hex}"
     first = store.move_ref(name, b"1", None)
     try:

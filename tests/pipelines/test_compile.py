@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from google.protobuf import json_format
+from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from olivine.errors import UsageError
@@ -23,7 +23,12 @@ DIGEST = "registry.example/olivine@sha256:" + "0" * 64
 
 @pytest.fixture(scope="module", params=sorted(PIPELINES))
 def spec(request: pytest.FixtureRequest) -> dict[str, Any]:
-    return yaml.safe_load(compile_pipeline(request.param))
+    return documents(request.param)[0]
+
+
+def documents(name: str) -> list[dict[str, Any]]:
+    """The pipeline, and what Kubernetes does for its steps."""
+    return list(yaml.safe_load_all(compile_pipeline(name)))
 
 
 def test_the_copies_in_the_repository_are_current() -> None:
@@ -69,6 +74,10 @@ def tasks_of(spec: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, 
     return found
 
 
+NEVER_CACHED = {"plan", "gate", "close"}
+"""Steps that look at what has no digest: the registry, and what was promoted meanwhile."""
+
+
 def test_every_step_is_tried_again(spec: dict[str, Any]) -> None:
     for stage, task, _ in tasks_of(spec):
         assert task["retryPolicy"]["maxRetryCount"] == 2, stage
@@ -78,7 +87,8 @@ def test_what_is_cached_has_the_id_of_every_input_among_its_parameters(spec: dic
     """The platform's cache key knows names of artifacts, not their content."""
     for stage, task, component in tasks_of(spec):
         cached = task.get("cachingOptions", {}).get("enableCache", False)
-        assert cached == (stage != "ingest"), stage
+        reads_a_folder = stage == "ingest" and spec["pipelineInfo"]["name"] == "olivine-full"
+        assert cached == (stage not in NEVER_CACHED and not reads_a_folder), stage
         for port in task["inputs"].get("artifacts", {}):
             parameter = f"{port}_ids" if stage == "report" else f"{port}_id"
             source = task["inputs"]["parameters"][parameter]
@@ -86,30 +96,70 @@ def test_what_is_cached_has_the_id_of_every_input_among_its_parameters(spec: dic
             assert component["inputDefinitions"]["parameters"][parameter]
 
 
-def test_a_random_start_is_shown_without_a_backbone(spec: dict[str, Any]) -> None:
-    starts = {}
+def test_what_is_cached_does_not_know_its_run(spec: dict[str, Any]) -> None:
+    """The id of the run among the parameters would make every run work anew."""
     for stage, task, _ in tasks_of(spec):
+        values = [value.get("runtimeValue", {}).get("constant") for value in task["inputs"]["parameters"].values()]
+        assert ("{{$.pipeline_job_uuid}}" in values) == (stage in NEVER_CACHED), stage
+
+
+@pytest.mark.parametrize("name", sorted(PIPELINES))
+def test_kubernetes_gives_every_step_credentials_a_run_and_a_timeout(name: str) -> None:
+    spec, platform = documents(name)
+    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors.keys() == spec["deploymentSpec"]["executors"].keys()
+    for config in executors.values():
+        json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
+        assert int(config["activeDeadlineSeconds"]) >= 1800
+        assert config["fieldPathAsEnv"] == [{"name": "OLIVINE_RUN", "fieldPath": "metadata.labels['pipeline/runid']"}]
+        (secret,) = config["secretAsEnv"]
+        assert (secret["secretName"], secret["optional"]) == ("olivine-s3", True)
+
+
+def test_however_a_run_ends_it_is_closed(spec: dict[str, Any]) -> None:
+    """The last step is KFP's exit task: it hears of the end of the one group that holds all the others."""
+    tasks = spec["root"]["dag"]["tasks"]
+    assert tasks.keys() == {"close", "exit-handler-1"}
+    assert tasks["close"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert tasks["close"]["dependentTasks"] == ["exit-handler-1"]
+
+
+def test_a_random_start_is_shown_without_a_backbone() -> None:
+    starts = {}
+    for stage, task, _ in tasks_of(documents("full")[0]):
         if stage == "finetune":
             init = task["inputs"]["parameters"]["init"]["runtimeValue"]["constant"]
             starts[init] = "backbone" in task["inputs"]["artifacts"]
     assert starts == {"random": False, "backbone": True}
 
 
-def test_the_form_explains_every_parameter(spec: dict[str, Any]) -> None:
-    inputs = spec["root"]["inputDefinitions"]["parameters"]
+REQUIRED = {
+    "full": ["drives", "store"],
+    "retrain_on_new_drives": ["store"],
+    "relabel": ["drives_id", "store"],
+    "evaluate_only": ["drives_id", "segmenter_id", "store"],
+}
+
+
+@pytest.mark.parametrize("name", sorted(PIPELINES))
+def test_the_form_explains_every_parameter(name: str) -> None:
+    inputs = documents(name)[0]["root"]["inputDefinitions"]["parameters"]
     assert all(value["description"] for value in inputs.values())
-    assert [name for name, value in inputs.items() if not value.get("isOptional")] == ["drives", "store"]
-    assert inputs["seeds"]["defaultValue"] == [0, 1, 2]
+    assert [key for key, value in inputs.items() if not value.get("isOptional")] == REQUIRED[name]
     assert inputs["recipe"]["defaultValue"] == "olivine"
 
 
 def test_an_image_stands_in_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--image", DIGEST, "--out", str(tmp_path)]) == 0
-    assert capsys.readouterr().out == f"{tmp_path / 'full.yaml'}\n"
-    spec = yaml.safe_load((tmp_path / "full.yaml").read_text())
-    assert {entry["container"]["image"] for entry in spec["deploymentSpec"]["executors"].values()} == {DIGEST}
-    golden = yaml.safe_load(compile_pipeline("full"))
-    assert json.dumps(spec).replace(DIGEST, "olivine:dev") == json.dumps(golden)
+    assert capsys.readouterr().out.split() == [str(tmp_path / f"{name}.yaml") for name in PIPELINES]
+    for name in PIPELINES:
+        text = (tmp_path / f"{name}.yaml").read_text()
+        spec = next(iter(yaml.safe_load_all(text)))
+        assert {entry["container"]["image"] for entry in spec["deploymentSpec"]["executors"].values()} == {DIGEST}
+        assert text.replace(DIGEST, "olivine:dev") == compile_pipeline(name)
+    full = next(iter(yaml.safe_load_all((tmp_path / "full.yaml").read_text())))
+    assert full["root"]["inputDefinitions"]["parameters"]["image"]["defaultValue"] == DIGEST
 
 
 @pytest.mark.parametrize("image", ["olivine:1", "olivine", "olivine@sha256:12", f"{DIGEST} ", "a b@sha256:" + "0" * 64])

@@ -214,7 +214,7 @@ def test_the_process_that_was_given_must_exist(bench: Bench, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"epochs": 3}, "no parameter 'epochs'. There are: drives"),
+        ({"epochs": 3}, "no parameter 'epochs'. There are: cpu_per_node"),
         ({"drives": ""}, "needs drives. Its parameters"),
         ({"seeds": 3}, "seeds = 3: list expected"),
         ({"settings": "{"}, None),
@@ -232,7 +232,7 @@ def test_wrong_parameters_are_refused_before_anything_starts(
 
 
 def test_an_unknown_pipeline_is_refused() -> None:
-    with pytest.raises(UsageError, match="no pipeline 'fall': choose one of full"):
+    with pytest.raises(UsageError, match="no pipeline 'fall': choose one of evaluate_only, full"):
         run_pipeline("fall", {})
 
 

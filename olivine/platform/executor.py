@@ -1,0 +1,70 @@
+"""A stage as a step of a pipeline, with what only a platform needs around it.
+
+KFP tries a failed step again whatever its exit code, so a mistake of the user would be made three times. Such a step
+leaves a record under the run and its input, and a later try that finds it ends at once with the same message.
+"""
+
+from __future__ import annotations
+
+import os
+
+from olivine.artifacts import Artifact, canonical_json, sha256_hex
+from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, OlivineError, UsageError
+from olivine.kfp_io import ExecutorInput
+from olivine.platform.cards import confusion_metadata, render_model_card
+from olivine.platform.trainjob.step import RUN_VARIABLE, failures_folder, run_pretrain_executor
+from olivine.registry.documents import Document, read_document
+from olivine.steps import run_executor as run_stage
+from olivine.store import Store, open_store
+from olivine.training.execution import Execution
+
+_ERRORS = {kind.exit_code: kind for kind in (UsageError, DataError, ConfigError)}
+
+
+class Failed(Document):
+    """A mistake of the user that ended a step."""
+
+    step: str
+    message: str
+    exit_code: int
+
+
+def run_executor(word: str, executor_input: str, execution: Execution | None = None) -> Artifact:
+    """Run the stage `word` as a pipeline step; `execution` is how a pretraining in this process is carried out.
+
+    Raises:
+        OlivineError: whatever the stage reports, or what an earlier try of this step in this run reported.
+    """
+    run = os.environ.get(RUN_VARIABLE)
+    parameters = ExecutorInput.parse(executor_input).parameters
+    key = f"{failures_folder(run)}/{word}-{sha256_hex(canonical_json(parameters))[:16]}.json" if run else None
+    store = open_store(str(parameters["store"])) if key and parameters.get("store") else None
+    if store and key:
+        _refuse_again(store, key)
+    try:
+        if word == "pretrain":
+            artifact = run_pretrain_executor(executor_input, execution)
+        else:
+            artifact = run_stage(word, executor_input)
+    except OlivineError as error:
+        if store and key and error.exit_code in USER_EXIT_CODES:
+            store.create(key, Failed(step=word, message=str(error), exit_code=error.exit_code).to_json())
+        raise
+    if word == "evaluate":
+        _show(ExecutorInput.parse(executor_input), artifact)
+    return artifact
+
+
+def _show(io: ExecutorInput, metrics: Artifact) -> None:
+    """What the KFP UI draws of the metrics, where the step has outputs for it."""
+    io.add_output("confusion", b"", confusion_metadata(metrics))
+    io.add_output("model_card", render_model_card(metrics).encode(), {})
+
+
+def _refuse_again(store: Store, key: str) -> None:
+    try:
+        failed = read_document(store, key, Failed)
+    except FileNotFoundError:
+        return
+    kind = _ERRORS.get(failed.exit_code, OlivineError)
+    raise kind(f"{failed.message} (said by an earlier try of this step; nothing has changed since)")

@@ -1,0 +1,51 @@
+"""What several pipelines are made of."""
+
+# Annotations stay values here (no `from __future__ import annotations`): KFP reads them.
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kfp import dsl
+
+from components.close import component as close
+from components.container import place
+from components.evaluate import component as evaluate
+from components.finetune import component as finetune
+from components.pretrain import component as pretrain
+
+RUN = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+
+
+def pass_on(port: str, task: dsl.PipelineTask) -> dict[str, Any]:
+    """An artifact for the lineage view, and its id for the cache key."""
+    return {port: task.outputs[port], f"{port}_id": task.outputs["id"]}
+
+
+@contextmanager
+def closed(store: Any) -> Iterator[None]:
+    """Whatever is made inside: however it ends, the end is published."""
+    task = place(close.close(store=store, run=RUN), close.NEEDS).set_caching_options(False)
+    with dsl.ExitHandler(task, name="run"):
+        yield
+
+
+def measure(init: str, seed: Any, common: dict[str, Any], start: dict[str, Any], split: str = "") -> dsl.PipelineTask:
+    """Fine-tune from `start` and evaluate: one arm with one seed."""
+    tuned = place(finetune.finetune(init=init, seed=seed, **common, **start), finetune.NEEDS)
+    given = {"split": split} if split else {}
+    scored = place(evaluate.evaluate(**common, **pass_on("segmenter", tuned), **given), evaluate.NEEDS)
+    tuned.set_display_name(f"finetune from {init}")
+    return scored.set_display_name(f"evaluate from {init}")
+
+
+def pretrain_where_asked(inputs: dict[str, Any], nodes: dict[str, Any]) -> dict[str, Any]:
+    """Pretrain in the step itself, or with `num_nodes` as a TrainJob; return the backbone as `pass_on` does."""
+    with dsl.If(nodes["num_nodes"] == 0, name="in the step"):
+        here = place(pretrain.pretrain(**inputs), pretrain.NEEDS)
+    with dsl.Else(name="on nodes"):
+        there = place(pretrain.pretrain_on_nodes(**inputs, **nodes), pretrain.NEEDS_ON_NODES)
+        there.set_display_name("pretrain on nodes")
+    return {
+        "backbone": dsl.OneOf(here.outputs["backbone"], there.outputs["backbone"]),
+        "backbone_id": dsl.OneOf(here.outputs["id"], there.outputs["id"]),
+    }

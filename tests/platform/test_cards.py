@@ -1,0 +1,85 @@
+"""What the KFP UI is given: a confusion as KFP itself would log it, and a card whose text stays text."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from olivine.artifacts import Artifact, Output, begin
+from olivine.nuscenes_categories import CATEGORY_NAMES
+from olivine.platform.cards import confusion_metadata, render_model_card
+from olivine.platform.close_step import run_close_executor
+from olivine.registry.claim import claim
+from olivine.store import Store, open_store
+
+
+def publish(store: Store, stage: str, kind: str, summary: dict[str, Any], data: bytes, **inputs: Artifact) -> Artifact:
+    given = {port: artifact.manifest for port, artifact in inputs.items()}
+    out = begin(store, stage, kind, given, {"note": "a | b\n<script>", "deep": {"field": 3}}, seed=0)
+    assert isinstance(out, Output)
+    out.put("confusion.npy", data)
+    return out.publish({"keyframes": 2}, summary, ("CC BY-NC <b>",))
+
+
+@pytest.fixture
+def confusion() -> Any:
+    return np.random.default_rng(0).integers(0, 1000, (17, 17))
+
+
+@pytest.fixture
+def metrics(tmp_path: Path, confusion: Any) -> Artifact:
+    store, data = open_store(str(tmp_path / "store")), io.BytesIO()
+    np.save(data, confusion)
+    drives = publish(store, "ingest", "drives", {}, b"x")
+    segmenter = publish(store, "finetune", "segmenter", {"init": "random"}, b"y", drives=drives)
+    score = {"miou": 0.5, "split": "select", "per_category": {"car": 0.25, "bus": None}}
+    return publish(store, "evaluate", "metrics", score, data.getvalue(), drives=drives, segmenter=segmenter)
+
+
+def test_the_confusion_is_what_kfp_would_log(metrics: Artifact, confusion: Any) -> None:
+    dsl = pytest.importorskip("kfp.dsl")
+    expected = dsl.ClassificationMetrics()
+    expected.log_confusion_matrix(list(CATEGORY_NAMES), confusion[1:, 1:].tolist())
+    assert confusion_metadata(metrics) == expected.metadata
+
+
+def test_the_card_tells_the_figures_and_nothing_in_it_becomes_markup(metrics: Artifact) -> None:
+    card = render_model_card(metrics)
+    assert metrics.manifest.inputs["segmenter"].id in card
+    assert "| mean | 0.5000 |" in card
+    assert "| bus | absent |" in card
+    assert "| deep.field | 3 |" in card
+    assert "a \\| b &lt;script&gt;" in card
+    assert "<" not in card
+
+
+def test_a_run_is_closed_with_its_failures_shown_and_its_claims_released(tmp_path: Path) -> None:
+    from datetime import UTC, datetime, timedelta
+
+    from olivine.platform.trainjob.step import failures_folder, keep_page
+
+    store, now = open_store(str(tmp_path / "store")), datetime.now(UTC)
+    for run in ("run-1", "run-2"):
+        claim(store, f"plan-of-{run}", run, now, timedelta(hours=1))
+    keep_page(store, "run-1", "<h1>a page</h1>")
+    store.create(f"{failures_folder('run-1')}/weigh-1.json", b'{"message":"<b>wrong</b> token=abc123secret"}')
+    status = {"state": "FAILED", "error": {"message": "<i>task</i> failed"}}
+    given = {"inputs": {"parameterValues": {"store": store.url, "run": "run-1", "status": status}}}
+    page = tmp_path / "summary"
+    outputs = {"summary": {"artifacts": [{"uri": str(page), "metadata": {}}]}}
+    given["outputs"] = {"outputFile": str(tmp_path / "out.json"), "artifacts": outputs}
+    assert run_close_executor(json.dumps(given)) == "FAILED"
+    text = page.read_text()
+    assert "&lt;b&gt;wrong&lt;/b&gt;" in text
+    assert "<i>" not in text
+    assert "abc123secret" not in text
+    assert 'srcdoc="&lt;h1&gt;a page&lt;/h1&gt;"' in text
+    metadata = json.loads((tmp_path / "out.json").read_text())["artifacts"]["summary"]["artifacts"][0]["metadata"]
+    assert metadata == {"state": "FAILED", "failures": 2, "released_claims": 1}
+    assert claim(store, "plan-of-run-1", "run-3", datetime.now(UTC), timedelta(hours=1)) is None
+    assert claim(store, "plan-of-run-2", "run-3", datetime.now(UTC), timedelta(hours=1)) == "run-2"
