@@ -73,7 +73,7 @@ def _execution_option(name: str, text: str) -> Any:
 
 
 def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -> Artifact:
-    from olivine.steps import StepCall, describe, is_first_process, run_executor, run_step
+    from olivine.steps import StepCall, describe, is_first_process, run_step
 
     execution = given.get("execution")
     if executor_input is not None:
