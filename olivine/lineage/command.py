@@ -16,7 +16,7 @@ from olivine.lineage.card import write_card
 from olivine.lineage.diff import diff
 from olivine.lineage.export import export
 from olivine.lineage.frames import count_by_drive, frame_table
-from olivine.lineage.impact import impact
+from olivine.lineage.impact import impact, promoted_among
 from olivine.lineage.mirror import MirrorSource, build_mirror, mirror_path
 from olivine.lineage.repair import repair
 from olivine.lineage.search import Query, explain, search
@@ -67,10 +67,13 @@ def run_trace(store_url: str, name: str, frames: bool, mirror: bool, as_json: bo
 def run_impact(store_url: str, asked: str, mirror: bool, as_json: bool) -> None:
     """Print everything that was made from what `asked` names."""
     found = impact(open_source(store_url, mirror), asked)
+    promoted = promoted_among(open_store(store_url), found)
     if as_json:
-        print(json.dumps(found.as_json()))
+        print(json.dumps(found.as_json() | {"promoted": promoted}))
         return
     print(f"{found.sort} {found.asked}: {len(found.reached)} artifacts, {len(found.models)} of them models")
+    if promoted:
+        print(f"PROMOTED: segmenter {promoted} is in use. `olivine rollback` takes it back.")
     _print_manifests(found.reached)
 
 

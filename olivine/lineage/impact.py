@@ -10,6 +10,8 @@ from olivine.artifacts import Manifest
 from olivine.errors import UsageError
 from olivine.lineage.source import SHORTEST_NAME, Place, Source, find_place
 from olivine.lineage.trace import descendants
+from olivine.registry.promotion import read_promoted
+from olivine.store import Store
 
 MODELS = ("backbone", "segmenter", "detector")
 
@@ -55,6 +57,13 @@ def impact(source: Source, asked: str) -> Impact:
         f"{asked!r} is no drive, commit, weights (SHA-256), keyframe or artifact behind anything in {source.url}. "
         "`olivine lineage search` lists artifacts."
     )
+
+
+def promoted_among(store: Store, found: Impact) -> str | None:
+    """Id of the segmenter that is promoted now, where it is among what was reached."""
+    promotion = read_promoted(store)
+    reached = {manifest.id for manifest in found.reached}
+    return promotion.segmenter.id if promotion and promotion.segmenter.id in reached else None
 
 
 def _artifacts(source: Source, name: str) -> list[Place]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from olivine.artifacts.withdrawn import withdrawals
 from olivine.errors import DataError, UsageError
 from olivine.registry.catalogue import find_missing, read_catalogue
 from olivine.registry.claim import claim, release
@@ -89,13 +90,16 @@ def make_plan(store: Store, request: Request, run: str, now: datetime) -> Planne
         UsageError: a drive of `only` is not there, or not complete.
     """
     catalogue = read_catalogue(store)
+    withdrawn = withdrawals(store)
     refused = dict(catalogue.refused)
     done = read_marked(store)
     drives: dict[str, Ready] = {}
     for name, ready in catalogue.drives.items():
         if request.only and name not in request.only:
             continue
-        if problem := _find_problem(store, ready, request.version, is_known=done.get(name) == ready.digest):
+        if name in withdrawn:
+            refused[name] = f"it was withdrawn: {withdrawn[name][-1].reason}"
+        elif problem := _find_problem(store, ready, request.version, is_known=done.get(name) == ready.digest):
             refused[name] = problem
         else:
             drives[name] = ready

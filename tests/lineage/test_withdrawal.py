@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from olivine.artifacts.withdrawn import WITHDRAWN, withdraw, withdrawals
 from olivine.drives import Drives
 from olivine.errors import DataError, IntegrityError, UsageError
 from olivine.lineage.card import write_card
-from olivine.lineage.source import Place
+from olivine.lineage.impact import impact, promoted_among
+from olivine.lineage.source import Place, StoreSource
 from olivine.lineage.withdrawal import affected, withdrawn_behind
+from olivine.registry.promotion import promote
 from olivine.steps import StepCall, run_step
 from olivine.store import Store, open_store
 
@@ -47,6 +50,15 @@ def test_what_it_has_reached_is_marked(graph: Graph) -> None:
     assert "n008 was withdrawn by ada" in mark
     assert withdrawn_behind(graph.store, Place("finetune", graph.id("segmenter_b0"))) == []
     assert "## Withdrawn" in write_card(graph.store, place)
+
+
+def test_impact_says_when_the_promoted_model_is_among_it(graph: Graph) -> None:
+    found = impact(StoreSource(graph.store), "n008")
+    assert promoted_among(graph.store, found) is None
+    promote(graph.store, graph["segmenter_b0"], None, "better", "r", datetime.now(UTC))
+    assert promoted_among(graph.store, found) is None
+    promote(graph.store, graph["segmenter_a1"], None, "better", "r", datetime.now(UTC))
+    assert promoted_among(graph.store, found) == graph.id("segmenter_a1")
 
 
 def test_later_work_leaves_it_out(chain: Chain, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from olivine.artifacts.withdrawn import withdraw
 from olivine.errors import DataError, UsageError
 from olivine.registry.claim import claim, release
 from olivine.registry.gate import pass_gate
@@ -53,6 +54,16 @@ def test_after_a_promotion_there_is_nothing_new_until_enough_drives_came(store: 
     wants_two = Request(VERSION, "tiny_cpu", min_new=2)
     assert plan(store, "r2", wants_two).reason == "nothing new: 1 new drives, 2 needed"
     assert plan(store, "r2").new == ["b"]
+
+
+def test_a_withdrawn_drive_is_in_no_later_plan(store: Store, tmp_path: Path) -> None:
+    add(store, tmp_path, "a", "b")
+    withdraw(store, "a", "a face is seen", "ada")
+    made = plan(store)
+    assert [drive.name for drive in made.plan.drives] == ["b"]
+    assert made.refused == {"a": "it was withdrawn: a face is seen"}
+    with pytest.raises(UsageError, match="a cannot be trained on: it was withdrawn"):
+        plan(store, "r2", Request(VERSION, "tiny_cpu", only=("a",)))
 
 
 def test_a_run_that_failed_is_planned_again(store: Store, tmp_path: Path) -> None:
