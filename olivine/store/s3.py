@@ -94,11 +94,11 @@ class Bucket:
     def _list_all(self, prefix: str) -> builtins.list[str]:
         return [item["path"] for chunk in obstore.list(self._writer, prefix=prefix or None) for item in chunk]
 
-    def _insist(self, key: str, call: Callable[[], T]) -> T:
-        """Repeat what obstore gives up on: it repeats a refused request, but not one whose answer broke off."""
+    def _insist(self, key: str, call: Callable[[], T], size_bytes: int = 0) -> T:
+        """Repeat what obstore gives up on: it repeats a refused request, but not one whose body or answer broke off."""
         for _ in range(_ATTEMPTS):
             try:
-                with self._translated(key):
+                with self._translated(key, size_bytes):
                     return call()
             except StoreError as error:
                 if "response body" not in str(error):
@@ -147,9 +147,8 @@ class Bucket:
 
     def _put(self, key: str, data: bytes | Path, size_bytes: int, mode: Any) -> bool:
         try:
-            with self._translated(key, size_bytes):
-                store = self._bulk_writer if size_bytes >= _BULK_BYTES else self._writer
-                obstore.put(store, key, data, mode=mode, use_multipart=False)
+            store = self._bulk_writer if size_bytes >= _BULK_BYTES else self._writer
+            self._insist(key, lambda: obstore.put(store, key, data, mode=mode, use_multipart=False), size_bytes)
         except (AlreadyExistsError, PreconditionError):
             return False
         except FileNotFoundError as error:

@@ -94,7 +94,7 @@ def test_the_first_of_two_with_other_data_stands(store: Store) -> None:
     assert found is not None
     assert found.read("a") == b"1"
     assert verify(found) == []
-    digests = {json.loads(store.read(key))["data_digest"] for key in store.list("records")}
+    digests = {json.loads(store.read(key))["data_digest"] for key in store.list("records/runs")}
     assert len(digests) == 2
 
 

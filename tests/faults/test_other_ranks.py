@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from chain import worker_environment
-from training.test_processes import command
+from training.test_training_processes import command
 
 from olivine.store import open_store
 

@@ -1,4 +1,4 @@
-"""The launcher's own part; test_processes.py starts real processes."""
+"""The launcher's own part; test_training_processes.py starts real processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is named when nothing goes on; test_processes.py stops a real process."""
+"""Who is named when nothing goes on; test_training_processes.py stops a real process."""
 
 from __future__ import annotations
 

@@ -90,14 +90,14 @@ def test_the_real_keyframe(network):
     paths = real_images(6)
     if not paths:
         pytest.skip("OLIVINE_REAL_DATA is not set: no real keyframe")
-    automatic = AutomaticMasks(network, SegmenterRecipe(points_per_side=8))
+    automatic = AutomaticMasks(network, SegmenterRecipe(points_per_side=5))
     for path in paths:
         with Image.open(io.BytesIO(path.read_bytes())) as opened:
             image = np.asarray(opened.convert("RGB"))
         ids = automatic.segments(image)
         assert ids.shape == (900, 1600)
-        assert len(np.unique(ids)) > 8, path
-        # So few points leave much of an image without a mask: a third of it was covered in one of the six.
+        assert len(np.unique(ids)) > 4, path
+        # So few points leave much of an image without a mask.
         assert (ids >= 0).mean() > 0.1, path
         grey, inside = image.mean(axis=2), ids >= 0
         spread = np.concatenate([grey[ids == id] - grey[ids == id].mean() for id in np.unique(ids[inside])])
