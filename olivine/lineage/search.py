@@ -14,6 +14,8 @@ from olivine.lineage.trace import ancestors, descendants
 
 _RELATIONS = {">=": float.__ge__, "<=": float.__le__, ">": float.__gt__, "<": float.__lt__, "=": float.__eq__}
 _MOST_DECIMALS = 6
+_TOLD = {"kind": "labels"} | {name: name for name in ("split", "fraction", "init", "method", "accuracy", "frozen")}
+"""What of a summary decides a number, and the word for it: an artifact has a kind of its own."""
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,7 @@ def _way(source: Source, place: Place) -> list[dict[str, Any]]:
     way = []
     for manifest in reversed(ancestors(source, place)):
         summary = {
-            name: manifest.summary[name]
-            for name in ("split", "fraction", "init", "method", "kind", "accuracy", "frozen")
-            if manifest.summary.get(name) is not None
+            told: manifest.summary[name] for name, told in _TOLD.items() if manifest.summary.get(name) is not None
         }
         keyframes = manifest.summary.get("keyframes")
         facts = {"seed": manifest.seed, **summary, **({"labelled_keyframes": keyframes} if keyframes else {})}

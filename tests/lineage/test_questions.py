@@ -113,6 +113,8 @@ def test_a_number_leads_back_to_its_frames(shared: Graph, source: Source, number
     assert [step["id"] for step in found["way"]][:2] == [shared.id("metrics_a0"), shared.id("segmenter_a0")]
     assert found["way"][1]["labelled_keyframes"] == ["a-frame-0"]
     assert found["way"][-1]["id"] == shared.id("drives_a")
+    labels = next(step for step in found["way"] if step["stage"] == "label")
+    assert (labels["kind"], labels["labels"]) == ("weak_labels", "grounded_sam")
 
 
 @pytest.mark.parametrize(("number", "message"), [("99.99", "have the number"), ("many", "is no number")])
