@@ -48,7 +48,7 @@ DRIVES = {
     ),
 }
 SECONDS_PER_TASK = {
-    "miniature": {"ingest": 3, "label": 12, "weigh": 2, "pretrain": 110, "finetune": 40, "evaluate": 5},
+    "miniature": {"ingest": 4, "label": 15, "weigh": 2, "pretrain": 100, "finetune": 32, "evaluate": 2},
     "tiny_cpu": {"ingest": 1, "label": 1, "weigh": 1, "pretrain": 4, "finetune": 2, "evaluate": 1},
 }
 """What a task of each stage took on one core, for the estimate before the start."""
