@@ -124,7 +124,8 @@ def measure(contender: str, source: str) -> dict[str, Any]:
     if contender == "store":
         before = store.traffic.requests
         trace(StoreSource(store), place)
-        return repeat(lambda: trace(StoreSource(store), place)) | {"requests": store.traffic.requests - before}
+        requests = store.traffic.requests - before
+        return repeat(lambda: trace(StoreSource(store), place)) | {"requests": requests}
     started = time.perf_counter()
     count = scan(store, place)
     return {"median_ms": (time.perf_counter() - started) * 1e3, "artifacts": count}
