@@ -12,6 +12,7 @@ import typer
 from olivine import __version__, cli_platform
 from olivine.cli_label import label_app
 from olivine.cli_lineage import card, drives_app, lineage_app
+from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
 from olivine.cli_research import recipes, study_app, weights_app
 from olivine.errors import DataError, OlivineError, UsageError
 from olivine.stages import BY_WORD
@@ -42,17 +43,11 @@ for command in cli_platform.COMMANDS:
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
 
-StoreOption = Annotated[str, typer.Option(help="Where artifacts are: a directory or s3://bucket/prefix.")]
 RecipeOption = Annotated[str, typer.Option(help="Name of a recipe; `olivine recipes` lists them.")]
 SetOption = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", "-s", help="Change one field of the recipe: stage.field=value. May be repeated."),
 ]
-ExecutorOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--executor-input", help="For pipeline steps: what KFP fills in for '{{$}}'; replaces all else."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 _LABEL_HELP = f"""{BY_WORD["label"].summary}

@@ -8,9 +8,10 @@ from typing import Annotated, Optional
 
 import typer
 
+from olivine.cli_options import StoreOption
+
 label_app = typer.Typer(invoke_without_command=True)
 
-StoreOption = Annotated[str, typer.Option(help="Where artifacts are: a directory or s3://bucket/prefix.")]
 WeakLabelsOption = Annotated[str, typer.Option(help="Id of the weak labels, or its first 6 or more characters.")]
 SetOption = Annotated[
     Optional[list[str]],  # noqa: UP045

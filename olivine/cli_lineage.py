@@ -7,13 +7,13 @@ from typing import Annotated, Literal, Optional
 
 import typer
 
+from olivine.cli_options import JsonOption, StoreOption
+
 lineage_app = typer.Typer(
     help="What made what: from drives to numbers and back, out of the store.", no_args_is_help=True
 )
 drives_app = typer.Typer(help="Drives: withdraw one, list what is withdrawn.", no_args_is_help=True)
 
-StoreOption = Annotated[str, typer.Option(help="Where artifacts are: a directory or s3://bucket/prefix.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 MirrorOption = Annotated[bool, typer.Option("--mirror", help="Ask the local mirror (`olivine lineage mirror`).")]
 OutOption = Annotated[Optional[Path], typer.Option(help="File to write; default: the terminal.")]  # noqa: UP045
 NameArgument = Annotated[str, typer.Argument(help="Id of an artifact of any stage, or its first 6 or more characters.")]

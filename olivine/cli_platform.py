@@ -11,20 +11,16 @@ from typing import Annotated, Optional
 
 import typer
 
+from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
+
 schedule_app = typer.Typer(help="Recurring runs of a KFP server, as a file says them.", no_args_is_help=True)
 registry_app = typer.Typer(help="Raw drives in the store: register them, see which there are.", no_args_is_help=True)
 
-StoreOption = Annotated[str, typer.Option(help="Where artifacts are: a directory or s3://bucket/prefix.")]
 HostOption = Annotated[str, typer.Option(help="Address of KFP, as http://localhost:8888; a token in KFP_TOKEN.")]
 ImageOption = Annotated[str, typer.Option(help="Image of every step: name@sha256:<digest>.")]
 AllowTagOption = Annotated[bool, typer.Option("--allow-tag", help="Take an image by tag, which can be moved.")]
 NamespaceOption = Annotated[str, typer.Option(help="Namespace of the user, where KFP knows several.")]
 ReasonOption = Annotated[str, typer.Option(help="Why, for those who read the history.")]
-ExecutorOption = Annotated[
-    Optional[str],  # noqa: UP045
-    typer.Option("--executor-input", help="For pipeline steps: what KFP fills in for '{{$}}'; replaces all else."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
 @registry_app.command("add")

@@ -8,13 +8,12 @@ from typing import Annotated, Optional
 
 import typer
 
+from olivine.cli_options import JsonOption, StoreOption
 from olivine.errors import UsageError
 
 study_app = typer.Typer(help="Studies: many recipes, seeds and label fractions, compared.", no_args_is_help=True)
 weights_app = typer.Typer(help="Network weights from and to other programs.", no_args_is_help=True)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-StoreOption = Annotated[str, typer.Option(help="Where artifacts are: a directory or s3://bucket/prefix.")]
 LayoutOption = Annotated[str, typer.Option(help="Whose layout: `olivine weights layouts` lists them.")]
 NetworkOption = Annotated[
     str, typer.Option("--recipe", help="Recipe whose network it is, where the file does not say.")

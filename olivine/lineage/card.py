@@ -29,7 +29,13 @@ _WATTS_A_CORE, _WATTS_A_GPU = 10.0, 400.0
 
 
 def write_card(store: Store, place: Place) -> str:
-    """The card of a backbone, segmenter or detector as Markdown, with the front matter that Hugging Face reads.
+    """The card of a model as a file: `render_card` below the front matter that Hugging Face reads."""
+    behind = ancestors(StoreSource(store), place)
+    return "\n".join([*_front_matter(_licences(behind)), render_card(store, place)])
+
+
+def render_card(store: Store, place: Place) -> str:
+    """The card of a backbone, segmenter or detector as Markdown. What manifests say stays text: none of it is markup.
 
     Raises:
         UsageError: the artifact is no model. IntegrityError: something behind it is missing.
@@ -39,18 +45,17 @@ def write_card(store: Store, place: Place) -> str:
     model = next(item for item in behind if item.id == place.id)
     if model.kind not in MODELS:
         raise UsageError(f"{model.kind} {model.id[:12]} is no model: a card is of a {', '.join(MODELS)}.")
-    licences = list(dict.fromkeys(licence for item in behind for licence in item.licences))
     parts = [
-        *_front_matter(licences),
         f"# {model.kind.capitalize()} {model.id[:12]}",
         "",
         "Written from the records of the store; no line was typed.",
         "",
         *_section("Withdrawn", withdrawn_behind(store, place)),
         *_section("Data", _data_lines(behind)),
-        *_section("Licences", _licence_lines(licences)),
+        *_section("Licences", _licence_lines(_licences(behind))),
         *_section("Weak labels", _label_lines(behind)),
         *_section("Metrics", _metric_lines(source, place)),
+        *_category_table(source, place),
         *_section("Cost", _cost_lines(source, behind)),
         *_section("Limits", _limit_lines(behind)),
         *_section("Make it again", _again_lines(model)),
@@ -58,7 +63,7 @@ def write_card(store: Store, place: Place) -> str:
         "",
         "| field | value |",
         "|---|---|",
-        *(f"| {name} | {_cell(value)} |" for name, value in flatten(model.recipe).items()),
+        *(f"| {_plain(name)} | {_plain(value)} |" for name, value in flatten(model.recipe).items()),
         "",
         "## Made from",
         "",
@@ -73,14 +78,23 @@ def write_card(store: Store, place: Place) -> str:
     return "\n".join(parts)
 
 
+def _licences(behind: Sequence[Manifest]) -> list[str]:
+    return list(dict.fromkeys(licence for item in behind for licence in item.licences))
+
+
 def _front_matter(licences: Sequence[str]) -> list[str]:
     # What the data allow decides, not the licence of the code: no identifier of the hub says that.
     front = {"library_name": "olivine", "license": "other", "license_name": "; ".join(licences), "tags": list(_TAGS)}
-    return ["---", *(f"{name}: {json.dumps(value)}" for name, value in front.items()), "---", ""]
+    return ["---", *(f"{name}: {_quoted(value)}" for name, value in front.items()), "---", ""]
+
+
+def _quoted(value: Any) -> str:
+    """A value as YAML and JSON both read it; a viewer that takes it for HTML finds no tag."""
+    return json.dumps(value).replace("<", "\\u003c")
 
 
 def _section(title: str, lines: Iterable[str]) -> list[str]:
-    listed = [f"- {_cell(line)}" for line in lines]
+    listed = [f"- {_plain(line)}" for line in lines]
     return [f"## {title}", "", *listed, ""] if listed else []
 
 
@@ -115,21 +129,38 @@ def _label_lines(behind: Sequence[Manifest]) -> Iterable[str]:
                 yield f"{100 * accuracy:.1f} % of the labelled pairs are right, by the truth that these drives have."
 
 
+def _metrics(source: StoreSource, place: Place) -> list[Manifest]:
+    """Everything that was evaluated of a model."""
+    reached = descendants(source, [place])
+    return [item for item in reached if item.kind == "metrics" and item.summary.get("miou") is not None]
+
+
 def _metric_lines(source: StoreSource, place: Place) -> Iterable[str]:
-    """mIoU by arm, split and fraction over the seeds of everything that was evaluated of this model."""
+    """mIoU by split and fraction over the seeds of everything that was evaluated of this model."""
     groups: dict[tuple[Any, ...], list[float]] = {}
-    for item in descendants(source, [place]):
-        if item.kind == "metrics" and item.summary.get("miou") is not None:
-            key = tuple(item.summary.get(name) for name in ("split", "fraction", "frozen"))
-            groups.setdefault(key, []).append(float(item.summary["miou"]))
+    for item in _metrics(source, place):
+        key = tuple(item.summary.get(name) for name in ("split", "fraction", "frozen"))
+        groups.setdefault(key, []).append(float(item.summary["miou"]))
     for (split, fraction, frozen), values in groups.items():
         interval = paired_interval(values)
-        spread = f" [{100 * interval[0]:.2f}, {100 * interval[1]:.2f}]" if interval else ""
+        spread = f" ({100 * interval[0]:.2f} to {100 * interval[1]:.2f})" if interval else ""
+        tuned = f", fine-tuned on {fraction} of the labels" if fraction else ""
         probe = "" if frozen in (None, "no") else ", backbone frozen"
-        yield (
-            f"mIoU {100 * fmean(values):.2f} %{spread} on the split {split}, fine-tuned on {fraction} of the labels"
-            f"{probe}, {len(values)} seed(s)."
-        )
+        yield f"mIoU {100 * fmean(values):.2f} %{spread} on the split {split}{tuned}{probe}, {len(values)} seed(s)."
+
+
+def _category_table(source: StoreSource, place: Place) -> list[str]:
+    """IoU by category and split, the mean over all that was evaluated."""
+    found: dict[tuple[str, str], list[float | None]] = {}
+    for item in _metrics(source, place):
+        for category, iou in (item.summary.get("per_category") or {}).items():
+            found.setdefault((str(item.summary.get("split")), category), []).append(iou)
+    rows = []
+    for (split, category), values in found.items():
+        present = [value for value in values if value is not None]
+        shown = f"{100 * fmean(present):.2f}" if present else "absent"
+        rows.append(f"| {_plain(category)} | {_plain(split)} | {shown} |")
+    return ["| category | split | IoU [%] |", "|---|---|---|", *rows, ""] if rows else []
 
 
 def _cost_lines(source: StoreSource, behind: Sequence[Manifest]) -> Iterable[str]:
@@ -166,7 +197,9 @@ def _commit(item: Manifest) -> str:
     return (item.code.commit or "not recorded")[:12] + (" (changed)" if item.code.dirty else "")
 
 
-def _cell(value: Any) -> str:
-    """One line that does not end its table cell."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return " ".join(text.split()).replace("|", "\\|")
+def _plain(value: Any) -> str:
+    """One line that Markdown shows as it is: nothing from a manifest becomes a tag, a link or another cell."""
+    text = " ".join((value if isinstance(value, str) else json.dumps(value)).split()).replace("\\", "\\\\")
+    for sign in "|[]*_":
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("<", "&lt;").replace(">", "&gt;")

@@ -11,7 +11,9 @@ import os
 from olivine.artifacts import Artifact, canonical_json, sha256_hex
 from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, OlivineError, UsageError
 from olivine.kfp_io import ExecutorInput
-from olivine.platform.cards import confusion_metadata, render_model_card
+from olivine.lineage.card import render_card
+from olivine.lineage.source import Place
+from olivine.platform.cards import confusion_metadata
 from olivine.platform.trainjob.step import RUN_VARIABLE, failures_folder, run_pretrain_executor
 from olivine.registry.documents import Document, read_document
 from olivine.steps import run_executor as run_stage
@@ -57,8 +59,9 @@ def run_executor(word: str, executor_input: str, execution: Execution | None = N
 
 def _show(io: ExecutorInput, metrics: Artifact) -> None:
     """What the KFP UI draws of the metrics, where the step has outputs for it."""
+    segmenter = Place("finetune", metrics.manifest.inputs["segmenter"].id)
     io.add_output("confusion", b"", confusion_metadata(metrics))
-    io.add_output("model_card", render_model_card(metrics).encode(), {})
+    io.add_output("model_card", render_card(metrics.store, segmenter).encode(), {})
 
 
 def _refuse_again(store: Store, key: str) -> None:

@@ -99,7 +99,7 @@ def test_a_card_is_read_off_the_records(graph: Graph) -> None:
     assert "4 keyframes of 2 drives" in card
     assert "Non-commercial data are behind these weights" in card
     # Two seeds, 27.134 and 28.134 %: their mean, and an interval.
-    assert "mIoU 27.63 % [" in card
+    assert "mIoU 27.63 % (" in card
     assert "2 seed(s)" in card
     assert "70.0 % of the labelled pairs are right" in card
     assert "an estimate" in card

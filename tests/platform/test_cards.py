@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from olivine.artifacts import Artifact, Output, begin
+from olivine.lineage.card import render_card, write_card
+from olivine.lineage.source import Place
 from olivine.nuscenes_categories import CATEGORY_NAMES
-from olivine.platform.cards import confusion_metadata, render_model_card
+from olivine.platform.cards import confusion_metadata
 from olivine.platform.close_step import run_close_executor
 from olivine.registry.claim import claim
 from olivine.store import Store, open_store
@@ -49,13 +51,16 @@ def test_the_confusion_is_what_kfp_would_log(metrics: Artifact, confusion: Any) 
 
 
 def test_the_card_tells_the_figures_and_nothing_in_it_becomes_markup(metrics: Artifact) -> None:
-    card = render_model_card(metrics)
-    assert metrics.manifest.inputs["segmenter"].id in card
-    assert "| mean | 0.5000 |" in card
-    assert "| bus | absent |" in card
+    id = metrics.manifest.inputs["segmenter"].id
+    card = render_card(metrics.store, Place("finetune", id))
+    assert id in card
+    assert "mIoU 50.00 % on the split select, 1 seed" in card
+    assert "| car | select | 25.00 |" in card
+    assert "| bus | select | absent |" in card
     assert "| deep.field | 3 |" in card
     assert "a \\| b &lt;script&gt;" in card
     assert "<" not in card
+    assert "<" not in write_card(metrics.store, Place("finetune", id))
 
 
 def test_a_run_is_closed_with_its_failures_shown_and_its_claims_released(tmp_path: Path) -> None:
