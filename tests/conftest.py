@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from browser import browser  # noqa: F401  (fixture)
 from chain import chain, chain_root, own_chain, own_root  # noqa: F401  (fixtures)
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings

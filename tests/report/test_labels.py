@@ -91,6 +91,21 @@ def test_the_page(chain, own_chain, tmp_path):
     assert re.findall(r'alt="([^"]*)"', page).count("") == 0
 
 
+@pytest.mark.parametrize("width", [390, 1300])
+def test_the_page_in_a_browser(chain, browser, tmp_path, width):
+    out = write_labels_page(chain.store.url, chain.made["label"].id, "", tmp_path / "labels.html")
+    page, complaints = browser.new_page(viewport={"width": width, "height": 900}), []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(out.as_uri())
+    sizes = page.eval_on_selector_all("img", "all => all.map(i => [i.complete, i.naturalWidth])")
+    assert sizes
+    assert all(complete and drawn > 0 for complete, drawn in sizes)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []
+    page.close()
+
+
 def test_labels_with_other_classes_are_not_compared(own_chain, tmp_path):
     other = own_chain.run("label", "label.classes=seem")
     with pytest.raises(UsageError, match="have other classes"):
