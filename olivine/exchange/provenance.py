@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from olivine.artifacts import Artifact, open_artifact
+from olivine.lineage.diff import flatten
 from olivine.recipes import METHODS, RECIPES, SCALES, load_recipe
 
 _LABELS = {
@@ -83,12 +84,6 @@ def _open_input(artifact: Artifact, port: str) -> Artifact | None:
     return open_artifact(artifact.store, ref.stage, ref.id) if ref else None
 
 
-def _flatten(recipe: dict[str, Any], path: str = "") -> dict[str, Any]:
+def _flatten(recipe: dict[str, Any]) -> dict[str, Any]:
     """Fields by dotted path; the seed is left out, which does not make another recipe."""
-    flat: dict[str, Any] = {}
-    for name, value in recipe.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{path}{name}.")
-        elif f"{path}{name}" != "seed":
-            flat[f"{path}{name}"] = value
-    return flat
+    return {name: value for name, value in flatten(recipe).items() if name != "seed"}
