@@ -83,6 +83,12 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 
 @pytest.fixture
+def free_port() -> int:
+    """A TCP port of this machine that nobody listens on."""
+    return _free_ports(1)[0]
+
+
+@pytest.fixture
 def s3_store_url(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> str:
     """URL of an empty prefix; the environment of this test points at the server."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:

@@ -143,10 +143,7 @@ def test_a_rank_that_hangs_is_named(job, own_chain):
 
 
 @pytest.mark.timeout(600)
-def test_two_nodes_on_one_machine(job, own_chain, tmp_path):
-    from conftest import _free_ports
-
-    (port,) = _free_ports(1)
+def test_two_nodes_on_one_machine(job, own_chain, free_port):
     nodes = [
         job(
             command(
@@ -160,7 +157,7 @@ def test_two_nodes_on_one_machine(job, own_chain, tmp_path):
                 "--node-rank",
                 str(rank),
                 "--master",
-                f"127.0.0.1:{port}",
+                f"127.0.0.1:{free_port}",
             )
         )
         for rank in range(2)
