@@ -11,7 +11,7 @@ import typer
 
 from olivine import __version__, cli_platform
 from olivine.cli_label import label_app
-from olivine.cli_lineage import card, drives_app, lineage_app
+from olivine.cli_lineage import card, drives_app, gc, lineage_app
 from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
 from olivine.cli_research import recipes, study_app, weights_app
 from olivine.errors import DataError, OlivineError, UsageError
@@ -36,6 +36,7 @@ app.command()(recipes)
 app.add_typer(lineage_app, name="lineage")
 app.add_typer(drives_app, name="drives")
 app.command()(card)
+app.command()(gc)
 app.add_typer(cli_platform.registry_app, name="registry")
 app.add_typer(cli_platform.schedule_app, name="schedule")
 for command in cli_platform.COMMANDS:

@@ -160,3 +160,20 @@ def card(artifact: NameArgument, out: OutOption = None, store: StoreOption = "./
     from olivine.lineage.command import run_card
 
     run_card(store, artifact, out)
+
+
+def gc(
+    days: Annotated[int, typer.Option(help="Keep everything that was finished within so many days.")] = 30,
+    withdrawn: Annotated[
+        bool,
+        typer.Option("--withdrawn", help="Also what withdrawn drives have reached, of any age, and their raw files."),
+    ] = False,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete it; without, it is only shown.")] = False,
+    by: Annotated[str, typer.Option(help="Who decides, for the record; default: the user.")] = "",
+    store: StoreOption = "./store",
+    as_json: JsonOption = False,
+) -> None:
+    """Show, or delete, what no promoted and no recent model needs."""
+    from olivine.lineage.command import run_gc
+
+    run_gc(store, days, withdrawn, delete, by, as_json)

@@ -32,6 +32,8 @@ class Output:
     seed: int
     recorder: RunRecorder
     data: dict[str, Blob] = field(default_factory=dict)
+    _found: list[Blob] = field(default_factory=list)
+    """Data objects that were there already: `olivine gc` may take one away before there is a manifest that needs it."""
 
     @property
     def id(self) -> str:
@@ -41,8 +43,10 @@ class Output:
 
     def put(self, path: str, data: bytes) -> Blob:
         """Write a data object under its digest, read it back, and add it to the artifact."""
-        blob = put_blob(self.store, path, data)
+        blob, created = _write_blob(self.store, path, data)
         self.data[path] = blob
+        if not created:
+            self._found.append(blob)
         return blob
 
     def save_part(self, name: str, paths: list[str], note: dict[str, Any]) -> None:
@@ -61,6 +65,7 @@ class Output:
         if part is None:
             return None
         self.data.update({blob.path: blob for blob in part.blobs})
+        self._found += part.blobs
         return part.note
 
     def drop_part(self, name: str) -> None:
@@ -80,8 +85,13 @@ class Output:
         When another run published the same artifact first, its manifest is returned and ours is dropped.
 
         Raises:
-            IntegrityError: the other run's data differ from ours: the stage is not reproducible here.
+            IntegrityError: the other run's data differ from ours: the stage is not reproducible here; or a data object
+                was deleted meanwhile.
         """
+        if gone := next((blob for blob in self._found if self.store.size(blob.key) is None), None):
+            raise IntegrityError(
+                f"{self.store.url}/{gone.key} ({gone.path}): was deleted meanwhile. Run the stage again."
+            )
         data = tuple(sorted(self.data.values(), key=lambda blob: blob.path))
         manifest = Manifest(
             stage=self.stage,
@@ -143,6 +153,11 @@ def put_blob(store: Store, path: str, data: bytes) -> Blob:
         UsageError: `path` is no plain relative name.
         IntegrityError: what was read back is not what was written.
     """
+    return _write_blob(store, path, data)[0]
+
+
+def _write_blob(store: Store, path: str, data: bytes) -> tuple[Blob, bool]:
+    """See `put_blob`; also whether the object was not there before."""
     try:
         blob = Blob(path=path, sha256=sha256_hex(data), size_bytes=len(data))
     except ValidationError as error:
@@ -152,10 +167,10 @@ def put_blob(store: Store, path: str, data: bytes) -> Blob:
     if not store.create(blob.key, data):
         try:
             read_blob(store, blob)
-            return blob
+            return blob, False
         except IntegrityError:
             # An object under a content address that has other content is damage, not data: put the right bytes back.
             store.delete(blob.key)
             store.create(blob.key, data)
     read_blob(store, blob)
-    return blob
+    return blob, True

@@ -39,6 +39,16 @@ def load_part(store: Store, key: str) -> Part | None:
     return part
 
 
+def read_part(store: Store, key: str) -> tuple[Blob, ...]:
+    """The data objects that a part names, whether they are there or not; none where it cannot be read."""
+    try:
+        digest, _, body = store.read(key).partition(b"\n")
+    except FileNotFoundError:
+        return ()
+    part = _parse(digest, body)
+    return part.blobs if part else ()
+
+
 def _parse(digest: bytes, body: bytes) -> Part | None:
     if digest != sha256_hex(body).encode():
         return None

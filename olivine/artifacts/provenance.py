@@ -62,10 +62,15 @@ def write_provenance(store: Store, manifest: Manifest, run: dict[str, Any]) -> s
 
 def write_index(store: Store, manifest: Manifest) -> None:
     """Write the keys that lead from what an artifact was made from to the artifact."""
-    for ref in manifest.inputs.values():
-        store.create(f"{BY_MATERIAL}/{ref.id}/{manifest.stage}/{manifest.id}", b"")
-    for sort, value in facts_of(manifest):
-        store.create(f"{fact_folder(sort, value)}/{manifest.stage}/{manifest.id}", b"")
+    for key in index_keys(manifest):
+        store.create(key, b"")
+
+
+def index_keys(manifest: Manifest) -> list[str]:
+    """The keys that lead from what an artifact was made from to the artifact."""
+    end = f"{manifest.stage}/{manifest.id}"
+    materials = [f"{BY_MATERIAL}/{ref.id}/{end}" for ref in manifest.inputs.values()]
+    return materials + [f"{fact_folder(*fact)}/{end}" for fact in facts_of(manifest)]
 
 
 def statement_key(digest: str) -> str:

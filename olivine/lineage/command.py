@@ -13,9 +13,11 @@ from olivine.artifacts.signatures import read_public_keys
 from olivine.artifacts.withdrawn import withdraw, withdrawals
 from olivine.errors import IntegrityError
 from olivine.lineage.card import write_card
+from olivine.lineage.delete import delete_garbage
 from olivine.lineage.diff import diff
 from olivine.lineage.export import export
 from olivine.lineage.frames import count_by_drive, frame_table
+from olivine.lineage.gc import Garbage, find_garbage
 from olivine.lineage.impact import impact, promoted_among
 from olivine.lineage.mirror import MirrorSource, build_mirror, mirror_path
 from olivine.lineage.repair import repair
@@ -179,6 +181,38 @@ def run_withdraw(store_url: str, drive: str, reason: str, by: str) -> None:
     print(f"{record.drive} is withdrawn by {record.by} at {record.at[:19]}: {record.reason}")
     print(f"It has reached {len(reached)} artifacts. Nothing was deleted; nothing more is made from it.")
     _print_manifests(reached)
+
+
+def run_gc(store_url: str, days: int, withdrawn: bool, delete: bool, by: str, as_json: bool) -> None:
+    """Print what nothing needs any more; with `delete` remove it."""
+    store = open_store(store_url)
+    garbage = find_garbage(store, days, withdrawn=withdrawn)
+    rule = {"days": days, "withdrawn": withdrawn}
+    folder = _delete(store, garbage, rule, by) if delete else None
+    if as_json:
+        print(json.dumps(garbage.as_json() | {"deleted": delete, "record": folder}))
+        return
+    for sentence in garbage.held:
+        print(f"HELD: {sentence}")
+    for item in garbage.artifacts:
+        manifest = item.manifest
+        print(f"{manifest.stage:9} {manifest.kind:16} {manifest.id[:12]}  {(item.finished or '')[:19]}  {item.reason}")
+    objects = f"{len(garbage.objects)} data objects ({_readable(garbage.size_bytes)})"
+    others = f"{len(garbage.others)} other keys"
+    print(f"{len(garbage.artifacts)} artifacts, {objects} and {others}; {garbage.kept} artifacts stay.")
+    print(f"Deleted; the record is {folder}." if folder else "Nothing was deleted: --delete does it.")
+
+
+def _delete(store: Store, garbage: Garbage, rule: dict[str, Any], by: str) -> str | None:
+    """Remove garbage, where there is any."""
+    if not (garbage.artifacts or garbage.objects or garbage.others):
+        return None
+    with Progress("gc", 0, "keys") as progress:
+        return delete_garbage(store, garbage, rule, by=by, on_key=progress.advance)
+
+
+def _readable(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e8 else f"{size_bytes / 1e6:.1f} MB"
 
 
 def run_drives(store_url: str, as_json: bool) -> None:

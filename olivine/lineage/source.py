@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 from olivine.artifacts import Manifest, open_artifact
+from olivine.artifacts.deleted import DELETED, told_of_deletion
 from olivine.artifacts.provenance import BY_MATERIAL, fact_folder
 from olivine.artifacts.record import records_folder
 from olivine.errors import IntegrityError, UsageError
@@ -128,6 +129,8 @@ def find_place(source: Source, name: str) -> Place:
         matches = [place for stage in WORDS if source.manifest(place := Place(stage, name))]
     else:
         matches = [place for place in source.places() if place.id.startswith(name)]
+    if not matches and isinstance(source, StoreSource) and (told := told_of_deletion(source.store, name)):
+        raise UsageError(f"{told}. Its records are kept under {DELETED}.")
     if len(matches) != 1:
         shown = ", ".join(f"{place.stage} {place.id[:12]}" for place in matches[:_MOST_SHOWN])
         raise UsageError(

@@ -7,15 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from olivine.artifacts import Artifact, Manifest, canonical_json, sha256_hex, verify
-from olivine.artifacts.provenance import (
-    BY_MATERIAL,
-    BY_SUBJECT,
-    PREDICATE_TYPE,
-    STATEMENT_TYPE,
-    fact_folder,
-    facts_of,
-    statement_key,
-)
+from olivine.artifacts.provenance import BY_SUBJECT, PREDICATE_TYPE, STATEMENT_TYPE, index_keys, statement_key
 from olivine.artifacts.signatures import signed_by
 from olivine.errors import UsageError
 from olivine.lineage.source import Place, StoreSource, require_manifest
@@ -124,10 +116,8 @@ def _read_or_empty(store: Store, key: str) -> bytes:
 
 def _check_index(store: Store, manifest: Manifest) -> list[str]:
     end = f"{manifest.stage}/{manifest.id}"
-    keys = [f"{BY_MATERIAL}/{ref.id}/{end}" for ref in manifest.inputs.values()]
-    keys += [f"{fact_folder(*fact)}/{end}" for fact in facts_of(manifest)]
     return [
         f"{key}: is missing in the index, so that impact would not find {end}. `olivine lineage repair` adds it."
-        for key in keys
+        for key in index_keys(manifest)
         if store.size(key) is None
     ]

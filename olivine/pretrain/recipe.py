@@ -109,8 +109,8 @@ class PretrainRecipe(StageRecipe):
     that the result does not depend on the number of processes but for rounding; for OLIVINE's terms."""
 
     precision: Literal["fp32", "bf16"] = "fp32"
-    """Arithmetic of the 3D backbone, and of the image encoder where it runs at every step; heads, losses and parameters
-    stay fp32. MinkowskiEngine has fp32 alone."""
+    """Arithmetic of the 3D backbone; heads, losses and parameters stay fp32, and the image encoder has its own field
+    (`encoder.precision`). MinkowskiEngine has fp32 alone."""
 
     not_finite: Literal["stop", "skip"] = "stop"
     """What follows a loss or gradient that is NaN or infinite: the end of the run, or a step without effect, which is

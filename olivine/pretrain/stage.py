@@ -22,7 +22,6 @@ from olivine.pretrain.samples import PretrainSamples, Sources
 from olivine.training.deepspeed_engine import World, join_world, wait_for_all
 from olivine.training.execution import Execution
 from olivine.training.order import Order
-from olivine.training.precision import half_precision
 from olivine.training.tensors import tensors_bytes
 
 
@@ -99,9 +98,7 @@ def _teacher(
 
     def encode(batch: PretrainBatch) -> PretrainBatch:
         assert batch.images_IHW3 is not None
-        with half_precision(recipe.precision, world.device):
-            maps_ICHW = encoder.encode(batch.images_IHW3).float()
-        return replace(batch, maps_ICHW=maps_ICHW, images_IHW3=None)
+        return replace(batch, maps_ICHW=encoder.encode(batch.images_IHW3), images_IHW3=None)
 
     return _Teacher(None, encode, encoder_summary(encoder, recipe.encoder))
 

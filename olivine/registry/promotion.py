@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from olivine.artifacts import Artifact
+from olivine.artifacts.deleted import told_of_deletion
 from olivine.artifacts.manifest import InputRef, Sha256
 from olivine.errors import DataError, IntegrityError, UsageError
 from olivine.registry.documents import Document, move, parse_document, read_document
@@ -81,12 +82,14 @@ def roll_back(store: Store, reason: str, run: str, at: datetime) -> Promotion:
     """Bring back the segmenter that was promoted before; called again, the one before that.
 
     Raises:
-        UsageError: there is none before. DataError: somebody else moved the promotion meanwhile.
+        UsageError: there is none before, or it was deleted. DataError: somebody else moved the promotion meanwhile.
     """
     current, ref = _read(store)
     if current is None or current.fallback is None:
         raise UsageError(f"{store.url}: no segmenter was promoted before this one, so there is nothing to go back to.")
     target = _load(store, current.fallback)
+    if told := told_of_deletion(store, target.segmenter.id):
+        raise UsageError(f"{told}. Promote another one by name.")
     promotion = Promotion(
         action="rollback",
         segmenter=target.segmenter,

@@ -16,6 +16,7 @@ import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -94,6 +95,14 @@ class Directory:
         try:
             with self._reading(key) as file:
                 return os.fstat(file.fileno()).st_size
+        except FileNotFoundError:
+            return None
+
+    def modified(self, key: str) -> datetime | None:
+        """When `key` was written, None when there is no such key."""
+        try:
+            with self._reading(key) as file:
+                return datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
         except FileNotFoundError:
             return None
 

@@ -6,7 +6,7 @@ import builtins
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -79,6 +79,15 @@ class Bucket:
         try:
             with self._translated(key):
                 return int(obstore.head(self._writer, key)["size"])
+        except FileNotFoundError:
+            return None
+
+    def modified(self, key: str) -> datetime | None:
+        """When `key` was written by the server's clock, None when there is no such key."""
+        try:
+            with self._translated(key):
+                written: datetime = obstore.head(self._writer, key)["last_modified"]
+                return written
         except FileNotFoundError:
             return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,7 @@ class _Objects(Protocol):
     def read_tagged(self, key: str) -> tuple[bytes, str]: ...
     def read_range(self, key: str, offset: int, length: int) -> bytes: ...
     def size(self, key: str) -> int | None: ...
+    def modified(self, key: str) -> datetime | None: ...
     def list(self, prefix: str) -> Iterator[str]: ...
     def delete(self, key: str) -> None: ...
 
@@ -99,6 +101,11 @@ class Store:
         """Size in bytes, None when the object does not exist."""
         self.traffic.requests += 1
         return self._objects.size(check_key(key))
+
+    def modified(self, key: str) -> datetime | None:
+        """When the object was written, None when it does not exist."""
+        self.traffic.requests += 1
+        return self._objects.modified(check_key(key))
 
     def list(self, prefix: str) -> Iterator[str]:
         """All keys below the folder `prefix`."""

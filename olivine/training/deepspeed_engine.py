@@ -164,12 +164,10 @@ def join_world() -> World:
     Joined once a process: DeepSpeed keeps groups of its own, which must not be closed under it.
 
     Raises:
-        PeerError: a process never came; the message names it.
+        PeerError: a process never came; the message names it. ConfigError: there are fewer GPUs than processes here.
     """
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if cuda else torch.device("cpu")
-    if cuda:
-        torch.cuda.set_device(device)
+    device = _own_device()
+    cuda = device.type == "cuda"
     if not torch.distributed.is_initialized():
         backend = "nccl" if cuda else "gloo"
         if "RANK" in os.environ:
@@ -180,6 +178,21 @@ def join_world() -> World:
             torch.distributed.init_process_group(backend, store=alone, rank=0, world_size=1)
         atexit.register(torch.distributed.destroy_process_group)
     return World(torch.distributed.get_rank(), torch.distributed.get_world_size(), device, _met_in)
+
+
+def _own_device() -> torch.device:
+    """The GPU of this process, or the CPU where there is none."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    number, count = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if number >= count:
+        raise ConfigError(
+            f"process {number} of this node has no GPU: there are {count}. Start at most {count} a node (--nproc), or "
+            "hide the GPUs (CUDA_VISIBLE_DEVICES=) to train on the CPU."
+        )
+    device = torch.device("cuda", number)
+    torch.cuda.set_device(device)
+    return device
 
 
 def _join(backend: str) -> None:

@@ -7,7 +7,8 @@ import multiprocessing
 import pytest
 import torch
 
-from olivine.training.deepspeed_engine import World, any_process
+from olivine.errors import ConfigError
+from olivine.training.deepspeed_engine import World, any_process, join_world
 
 CPU = torch.device("cpu")
 
@@ -35,3 +36,11 @@ def test_a_flag_of_any_process_is_known_to_all(tmp_path):
 @pytest.mark.parametrize("flag", [True, False])
 def test_one_process_asks_nobody(flag):
     assert any_process(flag, World(0, 1, CPU)) is flag
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(ConfigError, match=r"process 1 of this node has no GPU: there are 1\. .*--nproc"):
+        join_world()

@@ -106,7 +106,8 @@ def test_two_processes_publish_once(own_chain, tmp_path):
         text=True,
         timeout=280,
         check=False,
-        env=worker_environment(),
+        # Two processes also where there is one GPU.
+        env=worker_environment() | {"CUDA_VISIBLE_DEVICES": ""},
     )
     assert answer.returncode == 0, answer.stderr[-3000:]
     found = [json.loads(line) for line in answer.stdout.splitlines() if line.startswith("{")]

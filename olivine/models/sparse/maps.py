@@ -53,6 +53,16 @@ class PairMap:
         return [len(block) for block in self.input_blocks]
 
     @cached_property
+    def inputs(self) -> Tensor:
+        """The input rows of all blocks, one after the other (int64)."""
+        return torch.cat(tuple(self.input_blocks))
+
+    @cached_property
+    def outputs(self) -> Tensor:
+        """The output rows of all blocks, one after the other (int64)."""
+        return torch.cat(tuple(self.output_blocks))
+
+    @cached_property
     def transposed(self) -> PairMap:
         """The same pairs seen from the other side, for a transposed convolution."""
         return replace(
