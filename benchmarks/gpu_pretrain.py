@@ -21,7 +21,7 @@ import torch
 
 from olivine.store import open_store
 
-STEPS, WARM_UP = 16, 4
+STEPS, WARM_UP = 64, 32
 BATCH = 16
 DRIVES = ("--train-scenes", "8", "--select-scenes", "1", "--keyframes", "4", "--image-width", "1600")
 RECIPE = (

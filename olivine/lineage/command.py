@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from olivine.lineage.trace import ancestors, trace
 from olivine.lineage.verify import verify_lineage
 from olivine.lineage.withdrawal import affected, withdrawn_behind
 from olivine.progress import Progress
+from olivine.registry.uses import uses_of_drive
 from olivine.store import Store, open_store
 
 _MOST_SHOWN = 12
@@ -69,13 +71,17 @@ def run_trace(store_url: str, name: str, frames: bool, mirror: bool, as_json: bo
 def run_impact(store_url: str, asked: str, mirror: bool, as_json: bool) -> None:
     """Print everything that was made from what `asked` names."""
     found = impact(open_source(store_url, mirror), asked)
-    promoted = promoted_among(open_store(store_url), found)
+    store = open_store(store_url)
+    promoted = promoted_among(store, found)
+    planned = uses_of_drive(store, found.asked, datetime.now(UTC)) if found.sort == "drive" else []
     if as_json:
-        print(json.dumps(found.as_json() | {"promoted": promoted}))
+        print(json.dumps(found.as_json() | {"promoted": promoted, "planned": planned}))
         return
     print(f"{found.sort} {found.asked}: {len(found.reached)} artifacts, {len(found.models)} of them models")
     if promoted:
         print(f"PROMOTED: segmenter {promoted} is in use. `olivine rollback` takes it back.")
+    for sentence in planned:
+        print(f"PLANNED: {sentence}")
     _print_manifests(found.reached)
 
 

@@ -25,6 +25,7 @@ from olivine.store import Store
 
 _ID = re.compile(rb"[0-9a-f]{64}")
 UNNEEDED = "nothing that is kept was made with it"
+LEFT_OVER = "its training is finished"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,10 @@ def find_garbage(store: Store, days: int, *, withdrawn: bool = False, now: datet
     roots = {place for place in young if not _is_left_over(manifests[place], manifests)} | _promoted(store)
     live = _with_ancestors(source, (place for place in roots & manifests.keys() if place not in banned))
     gone = [place for place in manifests if place not in live]
-    artifacts = [Doomed(manifests[place], banned.get(place, UNNEEDED), finished[place]) for place in gone]
+    artifacts = [
+        Doomed(manifests[place], banned.get(place) or _reason(manifests[place], manifests), finished[place])
+        for place in gone
+    ]
     parts, part_blobs = _old_parts(store, born_before)
     used = {blob.key for place in live for blob in manifests[place].data} | part_blobs
     objects = _nobodys(store, [item.manifest for item in artifacts], used, born_before)
@@ -110,6 +114,10 @@ def _is_left_over(manifest: Manifest, manifests: dict[Place, Manifest]) -> bool:
     """Whether this is a checkpoint of something that is finished."""
     owner = manifest.recipe.get("checkpoint_of") if manifest.kind == "checkpoint" else None
     return owner is not None and Place(manifest.stage, str(owner)) in manifests
+
+
+def _reason(manifest: Manifest, manifests: dict[Place, Manifest]) -> str:
+    return LEFT_OVER if _is_left_over(manifest, manifests) else UNNEEDED
 
 
 def _promoted(store: Store) -> set[Place]:

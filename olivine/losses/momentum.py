@@ -7,6 +7,7 @@ from torch import Tensor, distributed, nn
 
 from olivine.errors import DataError, UsageError
 from olivine.losses.log_partition import require_temperature, working_precision, zero_with_graph
+from olivine.losses.ranks import num_ranks
 
 
 def queue_info_nce(query_BD: Tensor, key_BD: Tensor, queue_QD: Tensor, temperature: float = 0.1) -> Tensor:
@@ -105,9 +106,9 @@ class KeyQueue(nn.Module):
 
 def _gather(key_BD: Tensor) -> Tensor:
     """Keys of all ranks; their numbers may differ, so they travel in the size of the largest share."""
-    if not (distributed.is_available() and distributed.is_initialized()):
+    world_size = num_ranks()
+    if world_size == 1:
         return key_BD
-    world_size = distributed.get_world_size()
     num_keys = torch.tensor([len(key_BD)], device=key_BD.device)
     counts = [torch.empty_like(num_keys) for _ in range(world_size)]
     distributed.all_gather(counts, num_keys)

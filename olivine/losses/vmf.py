@@ -18,6 +18,7 @@ from torch import Tensor, distributed, nn
 from olivine.errors import DataError, UsageError
 from olivine.losses.bessel import log_scaled_bessel
 from olivine.losses.log_partition import working_precision, zero_with_graph
+from olivine.losses.ranks import num_ranks
 
 
 def log_normalizer(concentration: Tensor, dim: int) -> Tensor:
@@ -156,7 +157,7 @@ class VonMisesFisher(nn.Module):
         self._require_known(categories_N)
         sums_KD, counts_K = self._sums_and_counts(features_ND.detach(), categories_N)
         total = torch.cat([sums_KD.flatten(), counts_K, counts_K.new_tensor([num_samples])])
-        if distributed.is_available() and distributed.is_initialized():
+        if num_ranks() > 1:
             distributed.all_reduce(total)
         sums_KD = total[: sums_KD.numel()].view_as(sums_KD)
         counts_K1 = total[sums_KD.numel() : -1, None]

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from olivine.losses.ranks import num_ranks
+
 
 class _SumOverRanks(torch.autograd.Function):
     @staticmethod
@@ -24,11 +26,6 @@ class _SumOverRanks(torch.autograd.Function):
         total = grads[0].clone().contiguous()
         torch.distributed.all_reduce(total)
         return total
-
-
-def num_ranks() -> int:
-    """Processes of this run; 1 where torch.distributed was not joined."""
-    return torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from olivine.artifacts.output import Output, put_blob
 from olivine.artifacts.withdrawn import withdraw
 from olivine.errors import IntegrityError, StoreError, UsageError
 from olivine.lineage.delete import delete_garbage
-from olivine.lineage.gc import UNNEEDED, find_garbage
+from olivine.lineage.gc import LEFT_OVER, UNNEEDED, find_garbage
 from olivine.lineage.search import Query, search
 from olivine.lineage.source import StoreSource, find_place
 from olivine.lineage.verify import verify_lineage
@@ -120,7 +120,7 @@ def test_checkpoints_go_when_their_training_is_finished_or_old(graph):
     for owner, checkpoint in ((backbone.id, finished), ("ee" * 32, going)):
         graph.store.move_ref(f"runs/{owner}/checkpoint", json.dumps({"id": checkpoint.id, "step": 1}).encode(), None)
     found = find_garbage(graph.store, 30)
-    assert [item.manifest.id for item in found.artifacts] == [finished.id]
+    assert [(item.manifest.id, item.reason) for item in found.artifacts] == [(finished.id, LEFT_OVER)]
     assert found.others == (f"refs/runs/{backbone.id}/checkpoint",)
     assert going.id in {item.manifest.id for item in find_garbage(graph.store, 30, now=LATER).artifacts}
 

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from olivine.drives import CAMERAS
+from olivine.losses.ranks import num_ranks
 from olivine.models.cloud import CloudBatch
 from olivine.pretrain.batch import PretrainBatch
 from olivine.pretrain.heads import Embeddings, draw_pairs
 from olivine.pretrain.term_recipes import Sharing
-from olivine.training.cross_rank import gather_rows, num_ranks
+from olivine.training.cross_rank import gather_rows
 
 
 @dataclass(frozen=True)
