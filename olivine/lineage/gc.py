@@ -18,7 +18,7 @@ from olivine.artifacts.parts import read_part
 from olivine.artifacts.withdrawn import withdrawals
 from olivine.errors import UsageError
 from olivine.lineage.source import Place, StoreSource, newest_run
-from olivine.lineage.trace import ancestors
+from olivine.lineage.trace import union_of_ancestors
 from olivine.lineage.withdrawal import affected
 from olivine.registry.promotion import read_history, read_promoted
 from olivine.store import Store
@@ -128,11 +128,7 @@ def _promoted(store: Store) -> set[Place]:
 
 
 def _with_ancestors(source: StoreSource, places: Iterable[Place]) -> set[Place]:
-    live: set[Place] = set()
-    for place in places:
-        if place not in live:
-            live |= {Place(item.stage, item.id) for item in ancestors(source, place)}
-    return live
+    return {Place(item.stage, item.id) for item in union_of_ancestors(source, places)}
 
 
 def _withdrawn(store: Store) -> tuple[dict[Place, str], list[str]]:

@@ -74,8 +74,13 @@ def ancestors(source: Source, place: Place) -> list[Manifest]:
 
     The cache of image features is no input, but says by which teacher: it is here while it is there.
     """
+    return union_of_ancestors(source, [place])
+
+
+def union_of_ancestors(source: Source, places: Iterable[Place]) -> list[Manifest]:
+    """As `ancestors`, of several artifacts at once: each is looked at once."""
     found: dict[Place, Manifest] = {}
-    waiting = [place]
+    waiting = list(places)
     while waiting:
         current = waiting.pop()
         if current in found:

@@ -1,4 +1,4 @@
-"""The last step of every run, however it ended: publish the state, release what the run claimed, show the failures."""
+"""The last step of every run, however it ended: publish the state, release claims, show failures and lineage."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from olivine.artifacts import canonical_json, sha256_hex
-from olivine.errors import UsageError
+from olivine.errors import OlivineError, UsageError
 from olivine.kfp_io import ExecutorInput
+from olivine.platform.made import lineage_of_run
 from olivine.platform.retrain_steps import Parameters
 from olivine.platform.trainjob.failure import redact
 from olivine.platform.trainjob.step import failures_folder
@@ -70,11 +71,24 @@ def _render(store: Store, run: str, state: str, message: str, failures: list[str
     for key in failures:
         data = store.read(key).decode(errors="replace")
         if key.endswith(".html"):
-            # Escaped when it was made; in a frame of its own, so that pages cannot mix.
-            parts.append(
-                f'<h2>TrainJob</h2><iframe sandbox srcdoc="{html.escape(data)}" width="100%" height="600"></iframe>'
-            )
+            # Escaped when it was made.
+            parts.append(f"<h2>TrainJob</h2>{_frame(data)}")
         else:
             parts.append(f"<h2>Step</h2><pre>{shown(data)}</pre>")
+    parts.append(_lineage(store, run))
     style = "body{font:14px/1.5 sans-serif;margin:2em}pre{white-space:pre-wrap}"
     return f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{style}</style>{"".join(parts)}</html>'
+
+
+def _lineage(store: Store, run: str) -> str:
+    """What the run made; a damaged artifact must not keep the run from being closed."""
+    try:
+        page = lineage_of_run(store, run)
+    except OlivineError as error:
+        return f"<h2>What was made, and from what</h2><p>It cannot be shown: {html.escape(redact(str(error)))}</p>"
+    return f"<h2>What was made, and from what</h2>{_frame(page, 'allow-scripts')}" if page else ""
+
+
+def _frame(page: str, allowed: str = "") -> str:
+    """A page inside the page, in a frame of its own so that they cannot mix."""
+    return f'<iframe sandbox="{allowed}" srcdoc="{html.escape(page)}" width="100%" height="600"></iframe>'

@@ -14,6 +14,7 @@ from olivine.kfp_io import ExecutorInput
 from olivine.lineage.card import render_card
 from olivine.lineage.source import Place
 from olivine.platform.cards import confusion_metadata
+from olivine.platform.made import note_made
 from olivine.platform.trainjob.step import RUN_VARIABLE, failures_folder, run_pretrain_executor
 from olivine.registry.documents import Document, read_document
 from olivine.steps import run_executor as run_stage
@@ -52,6 +53,8 @@ def run_executor(word: str, executor_input: str, execution: Execution | None = N
         if store and key and error.exit_code in USER_EXIT_CODES:
             store.create(key, Failed(step=word, message=str(error), exit_code=error.exit_code).to_json())
         raise
+    if run:
+        note_made(artifact, run)
     if word == "evaluate":
         _show(ExecutorInput.parse(executor_input), artifact)
     return artifact

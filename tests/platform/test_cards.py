@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import json
 from pathlib import Path
@@ -14,6 +15,7 @@ from olivine.artifacts import Artifact, Output, begin
 from olivine.lineage.card import render_card, write_card
 from olivine.lineage.source import Place
 from olivine.nuscenes_categories import CATEGORY_NAMES
+from olivine.platform import executor
 from olivine.platform.cards import confusion_metadata
 from olivine.platform.close_step import run_close_executor
 from olivine.registry.claim import claim
@@ -88,3 +90,31 @@ def test_a_run_is_closed_with_its_failures_shown_and_its_claims_released(tmp_pat
     assert metadata == {"state": "FAILED", "failures": 2, "released_claims": 1}
     assert claim(store, "plan-of-run-1", "run-3", datetime.now(UTC), timedelta(hours=1)) is None
     assert claim(store, "plan-of-run-2", "run-3", datetime.now(UTC), timedelta(hours=1)) == "run-2"
+
+
+def closing_page(store, tmp_path: Path, run: str) -> str:
+    given = {"inputs": {"parameterValues": {"store": store.url, "run": run, "status": {"state": "SUCCEEDED"}}}}
+    page = tmp_path / f"summary-{run}"
+    outputs = {"summary": {"artifacts": [{"uri": str(page), "metadata": {}}]}}
+    given["outputs"] = {"outputFile": str(tmp_path / "out.json"), "artifacts": outputs}
+    assert run_close_executor(json.dumps(given)) == "SUCCEEDED"
+    return page.read_text()
+
+
+def test_the_closing_page_shows_what_the_run_made_and_from_what(tmp_path: Path, publish_sample, monkeypatch) -> None:
+    store = open_store(str(tmp_path / "store"))
+    drives = publish_sample(store)
+    labels = publish_sample(store, 1, drives=drives)
+    monkeypatch.setenv("OLIVINE_RUN", "run-1")
+    monkeypatch.setattr(executor, "run_stage", lambda word, text: labels)
+    given = {"inputs": {"parameterValues": {"store": store.url}}, "outputs": {"outputFile": str(tmp_path / "o.json")}}
+    for _ in range(2):
+        executor.run_executor("label", json.dumps(given))
+    text = closing_page(store, tmp_path, "run-1")
+    assert 'iframe sandbox="allow-scripts"' in text
+    assert all(text.count(html.escape(f'"id": "{artifact.id}"')) == 1 for artifact in (drives, labels))
+    assert "iframe" not in closing_page(store, tmp_path, "run-2")
+    store.delete(drives.manifest.key)
+    text = closing_page(store, tmp_path, "run-1")
+    assert "It cannot be shown" in text
+    assert drives.id in text
