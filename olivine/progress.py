@@ -20,7 +20,7 @@ class Progress:
 
     Args:
         work: what is being done (`ingest`, `pretrain: encode`).
-        total: how many units there are.
+        total: how many units there are; 0 where that is not known.
         unit: the plural of a unit (`keyframes`, `steps`).
         line_every_s: seconds between lines; 0 for a line at every advance.
         shown: False for a process that leaves talking to another one.
@@ -76,7 +76,8 @@ class Progress:
         rate = self._fresh / max(now - self._start_s, 1e-9)
         line: dict[str, Any] = {"work": self.work, "done": self.done, "total": self.total, "unit": self.unit}
         line["per_s"] = round(rate, 3)
-        line["remaining_s"] = round((self.total - self.done) / rate, 1) if rate > 0 else None
+        # A total of 0 stands for one that is not known.
+        line["remaining_s"] = round((self.total - self.done) / rate, 1) if rate > 0 and self.total else None
         line |= {name: round(value, 6) for name, value in values.items()}
         print(json.dumps(line), file=sys.stderr, flush=True)
 

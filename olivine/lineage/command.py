@@ -14,7 +14,7 @@ from olivine.artifacts.signatures import read_public_keys
 from olivine.artifacts.withdrawn import withdraw, withdrawals
 from olivine.errors import IntegrityError
 from olivine.lineage.card import write_card
-from olivine.lineage.delete import delete_garbage
+from olivine.lineage.delete import delete_garbage, keys_of
 from olivine.lineage.diff import diff
 from olivine.lineage.export import export
 from olivine.lineage.frames import count_by_drive, frame_table
@@ -211,9 +211,10 @@ def run_gc(store_url: str, days: int, withdrawn: bool, delete: bool, by: str, as
 
 def _delete(store: Store, garbage: Garbage, rule: dict[str, Any], by: str) -> str | None:
     """Remove garbage, where there is any."""
-    if not (garbage.artifacts or garbage.objects or garbage.others):
+    keys = keys_of(garbage)
+    if not keys:
         return None
-    with Progress("gc", 0, "keys") as progress:
+    with Progress("gc", len(keys), "keys") as progress:
         return delete_garbage(store, garbage, rule, by=by, on_key=progress.advance)
 
 
@@ -230,7 +231,7 @@ def run_drives(store_url: str, as_json: bool) -> None:
     for drive, records in found.items():
         for record in records:
             print(f"{drive}  {record.at[:19]}  {record.by}: {record.reason}")
-    print(f"{len(found)} drives are withdrawn")
+    print(f"{len(found)} withdrawn")
 
 
 def _frames(store: Store, source: Source, place: Place) -> dict[str, dict[str, int]]:

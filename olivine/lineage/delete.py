@@ -16,7 +16,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from olivine.artifacts import Manifest, canonical_json, sha256_hex
+from olivine.artifacts import canonical_json, sha256_hex
 from olivine.artifacts.deleted import DELETED
 from olivine.artifacts.provenance import index_keys
 from olivine.errors import StoreError
@@ -44,8 +44,7 @@ def delete_garbage(
         StoreError: a key is still there afterwards; no record says that it went.
     """
     collection = f"{GC}/{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{uuid.uuid4().hex[:12]}"
-    manifests = [item.manifest for item in garbage.artifacts]
-    keys = [*_artifact_keys(manifests), *garbage.objects, *garbage.others]
+    keys = keys_of(garbage)
     planned = {
         "at": datetime.now(UTC).isoformat(),
         "by": by or getpass.getuser(),
@@ -74,10 +73,11 @@ def delete_garbage(
     return collection
 
 
-def _artifact_keys(manifests: list[Manifest]) -> list[str]:
-    """Manifests, then the index: an artifact is gone before anything that it consists of."""
+def keys_of(garbage: Garbage) -> list[str]:
+    """Every key that goes: manifests first, so that an artifact is gone before anything that it consists of."""
+    manifests = [item.manifest for item in garbage.artifacts]
     index = [key for manifest in manifests for key in index_keys(manifest)]
-    return [manifest.key for manifest in manifests] + index
+    return [*(manifest.key for manifest in manifests), *index, *garbage.objects, *garbage.others]
 
 
 def _tell(store: Store, item: Doomed, collection: str, planned: dict[str, Any]) -> None:
