@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from olivine.artifacts import Artifact, Manifest, canonical_json, sha256_hex, verify
@@ -33,8 +34,10 @@ def verify_lineage(store: Store, place: Place, keys: Mapping[str, Ed25519PublicK
     if problems:
         # What is behind a broken manifest cannot be walked.
         return problems
+    # A manifest is compared with its own statement and with those of all that was made from it: read it once.
+    digest_of = functools.cache(lambda key: sha256_hex(store.read(key)))
     for manifest in ancestors(source, place):
-        problems += _check_statements(store, manifest) + _check_index(store, manifest)
+        problems += _check_statements(store, manifest, digest_of) + _check_index(store, manifest)
         if keys is not None:
             problems += _check_signatures(store, manifest, keys)
     return problems
@@ -52,7 +55,7 @@ def read_statements(store: Store, id: str) -> dict[str, bytes]:
     return found
 
 
-def _check_statements(store: Store, manifest: Manifest) -> list[str]:
+def _check_statements(store: Store, manifest: Manifest, digest_of: Callable[[str], str]) -> list[str]:
     statements = read_statements(store, manifest.id)
     if not statements:
         return [
@@ -62,7 +65,7 @@ def _check_statements(store: Store, manifest: Manifest) -> list[str]:
     for digest, data in statements.items():
         if sha256_hex(data) != digest:
             problems.append(f"{statement_key(digest)}: is missing or was changed. Restore it from a copy.")
-        elif problem := _misfit(store, manifest, data):
+        elif problem := _misfit(store, manifest, data, digest_of):
             problems.append(f"{statement_key(digest)}: {problem}")
     return problems
 
@@ -75,7 +78,7 @@ def _check_signatures(store: Store, manifest: Manifest, keys: Mapping[str, Ed255
     ]
 
 
-def _misfit(store: Store, manifest: Manifest, data: bytes) -> str | None:
+def _misfit(store: Store, manifest: Manifest, data: bytes, digest_of: Callable[[str], str]) -> str | None:
     """What a statement says that its artifact does not."""
     try:
         statement: dict[str, Any] = json.loads(data)
@@ -92,13 +95,13 @@ def _misfit(store: Store, manifest: Manifest, data: bytes) -> str | None:
     if types != (STATEMENT_TYPE, PREDICATE_TYPE):
         return f"is of the types {types}, which are unknown here."
     expected = {blob.path: blob.sha256 for blob in manifest.data}
-    if subjects != expected | {manifest.key: sha256_hex(store.read(manifest.key))}:
+    if subjects != expected | {manifest.key: digest_of(manifest.key)}:
         return f"is about other bytes than {manifest.key} has."
     if (parameters.get("recipe"), parameters.get("seed")) != (manifest.recipe, manifest.seed):
         return f"tells of another recipe or seed than {manifest.key}."
     for ref in manifest.inputs.values():
         key = f"{ref.stage}/{ref.id}/manifest.json"
-        if materials.get(key) != {"sha256": sha256_hex(store.read(key))}:
+        if materials.get(key) != {"sha256": digest_of(key)}:
             return f"does not name its material {key} as it is now."
     published = {"artifact": manifest.input_ref().model_dump(), "data_digest": manifest.data_digest}
     for uri, measured in runs.items():
