@@ -1,4 +1,5 @@
-"""The last step of every run, however it ended: publish the state, release what the run claimed, show the failures."""
+"""The last step of every run, however it ended: publish the state, release what the run claimed, show the failures, and
+forget what its steps pushed to Prometheus."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import Any
 from olivine.artifacts import canonical_json, sha256_hex
 from olivine.errors import UsageError
 from olivine.kfp_io import ExecutorInput
+from olivine.platform.push import forget_run
 from olivine.platform.retrain_steps import Parameters
 from olivine.platform.trainjob.failure import redact
 from olivine.platform.trainjob.step import failures_folder
@@ -27,6 +29,7 @@ def run_close_executor(executor_input: str) -> str:
     store, run = open_store(given.text("store")), given.text("run")
     state, message = _read_status(io.parameters.get("status"))
     released, failures = end_run(store, run, state, message)
+    forget_run(run)
     path = io.output_path("summary")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_render(store, run, state, message, failures))

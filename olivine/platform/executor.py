@@ -7,6 +7,7 @@ leaves a record under the run and its input, and a later try that finds it ends 
 from __future__ import annotations
 
 import os
+import time
 
 from olivine.artifacts import Artifact, canonical_json, sha256_hex
 from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, OlivineError, UsageError
@@ -14,6 +15,7 @@ from olivine.kfp_io import ExecutorInput
 from olivine.lineage.card import render_card
 from olivine.lineage.source import Place
 from olivine.platform.cards import confusion_metadata
+from olivine.platform.push import push_step
 from olivine.platform.trainjob.step import RUN_VARIABLE, failures_folder, run_pretrain_executor
 from olivine.registry.documents import Document, read_document
 from olivine.steps import run_executor as run_stage
@@ -43,6 +45,7 @@ def run_executor(word: str, executor_input: str, execution: Execution | None = N
     store = open_store(str(parameters["store"])) if key and parameters.get("store") else None
     if store and key:
         _refuse_again(store, key)
+    start_s = time.monotonic()
     try:
         if word == "pretrain":
             artifact = run_pretrain_executor(executor_input, execution)
@@ -52,6 +55,8 @@ def run_executor(word: str, executor_input: str, execution: Execution | None = N
         if store and key and error.exit_code in USER_EXIT_CODES:
             store.create(key, Failed(step=word, message=str(error), exit_code=error.exit_code).to_json())
         raise
+    if run:
+        push_step(run, word, time.monotonic() - start_s, artifact.manifest.counts.get("keyframes", 0))
     if word == "evaluate":
         _show(ExecutorInput.parse(executor_input), artifact)
     return artifact

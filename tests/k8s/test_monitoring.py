@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from olivine.platform.dashboard import DCGM_METRICS, RECORDED, TRAINER_METRICS, build_dashboard
+from olivine.platform.dashboard import DCGM_METRICS, PUSHED_METRICS, RECORDED, TRAINER_METRICS, build_dashboard
 
 MONITORING = Path(__file__).resolve().parents[2] / "k8s" / "monitoring"
-METRIC = re.compile(r"\b(?:olivine_train_\w+|olivine:\w+|DCGM_\w+)")
+METRIC = re.compile(r"\b(?:olivine_\w+|olivine:\w+|DCGM_\w+)")
 
 
 def groups() -> list[dict[str, Any]]:
@@ -76,7 +76,7 @@ def test_rules_and_panels_read_what_there_is() -> None:
     queries = [rule["expr"] for group in groups() for rule in group["rules"]]
     queries += [target["expr"] for panel in build_dashboard()["panels"] for target in panel["targets"]]
     used = {name for query in queries for name in METRIC.findall(query)}
-    assert used <= TRAINER_METRICS | RECORDED | DCGM_METRICS
+    assert used <= TRAINER_METRICS | PUSHED_METRICS | RECORDED | DCGM_METRICS
     assert len(used) > 10
 
 
