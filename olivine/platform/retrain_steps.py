@@ -47,7 +47,8 @@ def run_plan_executor(executor_input: str) -> Planned:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(facts | {"new": planned.new, "refused": planned.refused}, indent=1))
     plan = planned.plan.digest if planned.plan else ""
-    outputs = {"plan": plan, "source": f"{PLAN_SOURCE}{plan}", "start": (planned.plan and planned.plan.start) or ""}
+    start = planned.plan.start if planned.plan else None
+    outputs = {"plan": plan, "source": f"{PLAN_SOURCE}{plan}", "start": start or ""}
     outputs["promoted"] = promoted.segmenter.id if promoted else ""
     io.write_raw("planned", facts, outputs)
     if planned.plan is None:

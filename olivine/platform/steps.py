@@ -187,7 +187,8 @@ class Steps:
 
 def _start(parameters: Mapping[str, Any]) -> str | None:
     """`random` or `backbone`; where a pipeline goes through label fractions, recipe and fraction instead."""
-    init, every_nth = parameters.get("init"), int(parameters.get("every_nth") or 0)
+    init: str | None = parameters.get("init")
+    every_nth = int(parameters.get("every_nth") or 0)
     if not every_nth:
         return init
     return f"{init if init == 'random' else parameters['recipe']}, 1/{every_nth}"

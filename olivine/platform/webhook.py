@@ -68,9 +68,13 @@ class Receiver:
     def __init__(self, address: str, port: int, token: str, debounce: Debounce) -> None:
         if len(token) < 16:
             raise ConfigError(f"{TOKEN_VARIABLE} must hold a token of 16 characters or more, which senders show.")
-        handler = type("Handler", (_Handler,), {"token": token, "debounce": debounce})
+
+        class Handler(_Handler):
+            """One request; the server makes one for each."""
+
+        Handler.token, Handler.debounce = token, debounce
         try:
-            self._server = ThreadingHTTPServer((address, port), handler)
+            self._server = ThreadingHTTPServer((address, port), Handler)
         except OSError as error:
             raise ConfigError(f"port {port} of {address}: {error.strerror}. Choose one that is free.") from error
         threading.Thread(target=self._server.serve_forever, daemon=True).start()

@@ -31,7 +31,9 @@ class Distiller(nn.Module):
     ) -> None:
         super().__init__()
         self._sampled = recipe.sampled
-        self.backbone = backbone or build_backbone(recipe.network, recipe.bn_momentum, recipe.seed)
+        if backbone is None:
+            backbone = build_backbone(recipe.network, recipe.bn_momentum, recipe.seed)
+        self.backbone = backbone
         self.heads = build_heads(recipe, self.backbone.out_channels, image_channels)
         categories = num_categories(num_classes, recipe)
         self.terms, self._weights = build_terms(recipe, categories, image_channels, self.backbone)
