@@ -19,7 +19,7 @@ test: ## all tests
 	@scripts/weights.sh
 	@scripts/test.sh
 
-lint: ## format, lint, types, import contracts, compiled pipelines
+lint: ## format, lint, types, import contracts, compiled pipelines, secrets
 	@scripts/setup.sh test
 	@scripts/lint.sh
 

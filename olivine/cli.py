@@ -164,6 +164,7 @@ def pretrain(
     drives: Annotated[str, _id_option("drives")] = "",
     weak_labels: Annotated[str, _id_option("weak_labels")] = "",
     density_weights: Annotated[str, _id_option("density_weights")] = "",
+    start: Annotated[str, typer.Option(help="Id of a backbone to start from; none: random parameters.")] = "",
     store: StoreOption = "./store",
     recipe: RecipeOption = "olivine",
     set_: SetOption = None,
@@ -235,12 +236,12 @@ def pretrain(
     )
     if launch:
         from olivine.training.launch import Launch
-        from olivine.training.launch import launch as start
+        from olivine.training.launch import launch as start_processes
 
-        sys.exit(start(sys.argv[1:], Launch(nproc, nnodes, node_rank, master)))
+        sys.exit(start_processes(sys.argv[1:], Launch(nproc, nnodes, node_rank, master)))
     if (nproc, nnodes, node_rank, master) != (None,) * 4:
         raise UsageError("--nproc, --nnodes, --node-rank and --master go with --launch.")
-    given = {"drives": drives, "weak_labels": weak_labels, "density_weights": density_weights}
+    given = {"drives": drives, "weak_labels": weak_labels, "density_weights": density_weights, "start": start}
     options = {"store": store, "recipe": recipe, "settings": set_, "execution": execution}
     _stage("pretrain", executor_input, as_json, **options, **given)
 
@@ -292,7 +293,7 @@ def run(
     drives: Annotated[str, typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout.")] = "",
     version: Annotated[str, typer.Option(help="Folder of the tables in it; default v1.0-trainval.")] = "",
     store: StoreOption = "./store",
-    recipe: RecipeOption = "olivine",
+    recipe: Annotated[str, typer.Option(help="Name of a recipe; default: the pipeline's, which is olivine.")] = "",
     seeds: Annotated[str, typer.Option(help="Fine-tuning seeds, as in 0,1,2 (the default).")] = "",
     set_: SetOption = None,
     parameter: Annotated[
@@ -328,6 +329,32 @@ def report(
         run_report_executor(executor_input)
         return
     print(run_report(store, metrics or [], out, title))
+
+
+@app.command()
+def compare(
+    metrics: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Id of metrics, of any recipe and label fraction; once for each."),
+    ] = None,
+    baseline: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Id of metrics of the arm that the others are compared with; once for each."),
+    ] = None,
+    store: StoreOption = "./store",
+    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("comparison.html"),
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Recipes compared",
+    as_json: JsonOption = False,
+    executor_input: ExecutorOption = None,
+) -> None:
+    """Compare recipes at label fractions: one table of means and paired differences, as a page."""
+    from olivine.report.command import run_compare, run_compare_executor
+
+    if executor_input is not None:
+        run_compare_executor(executor_input)
+        return
+    comparison = run_compare(store, metrics or [], baseline or [], out, title)
+    print(json.dumps(comparison.as_json()) if as_json else out)
 
 
 @app.command()

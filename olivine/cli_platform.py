@@ -75,6 +75,7 @@ def plan(
         Optional[list[str]],  # noqa: UP045
         typer.Option(help="Train on just these drives, new or not (backfill). May be repeated."),
     ] = None,
+    warm_start: Annotated[bool, typer.Option(help="Pretrain from the promoted backbone, where there is one.")] = True,
     store: StoreOption = "./store",
     as_json: JsonOption = False,
     executor_input: ExecutorOption = None,
@@ -87,7 +88,7 @@ def plan(
     if executor_input is not None:
         print(run_plan_executor(executor_input).reason)
         return
-    request = Request(version, recipe, min_new=min_new, only=tuple(drive or ()))
+    request = Request(version, recipe, min_new=min_new, only=tuple(drive or ()), warm_start=warm_start)
     made = make_plan(open_store(store), request, _by_hand(), datetime.now(UTC))
     if as_json:
         print(json.dumps({"plan": made.plan and made.plan.digest, "reason": made.reason, "new": made.new}))
@@ -260,8 +261,45 @@ def schedule_list(host: HostOption, namespace: NamespaceOption = "") -> None:
         print(f"{item.id:36} {'enabled' if item.enabled else 'disabled':8} {item.cron:20} {item.name}")
 
 
+def receive(
+    file: Annotated[Path, typer.Argument(help="The schedules, in YAML.")],
+    name: Annotated[str, typer.Argument(help="The schedule whose runs are started early.")],
+    host: HostOption,
+    image: ImageOption,
+    namespace: NamespaceOption = "",
+    allow_tag: AllowTagOption = False,
+    address: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8080,
+    quiet_s: Annotated[float, typer.Option(min=1, help="Seconds without an event before a run is started.")] = 300.0,
+    longest_s: Annotated[float, typer.Option(min=1, help="Seconds from the first event at most.")] = 3600.0,
+) -> None:
+    """Start the runs of a schedule early, when the store posts that a drive is complete (OLIVINE_WEBHOOK_TOKEN)."""
+    import time
+
+    from olivine.platform.compiled_pipelines import check_image, check_parameters, load_pipeline, with_image
+    from olivine.platform.kfp_api import Kfp
+    from olivine.platform.schedule import find_schedule
+    from olivine.platform.webhook import TOKEN_VARIABLE, Debounce, Receiver, start_when_due
+
+    schedule = find_schedule(file, name)
+    compiled = load_pipeline(schedule.pipeline)
+    values = check_parameters(compiled, dict(schedule.parameters))
+    text = with_image(compiled.text, check_image(image, allow_tag))
+
+    def submit() -> str:
+        run_name = f"{name} {datetime.now(UTC):%Y-%m-%d %H:%M} (a drive is complete)"
+        return Kfp(host, namespace).submit(text, run_name, schedule.experiment, values, schedule.service_account)
+
+    debounce = Debounce(quiet_s, longest_s)
+    receiver = Receiver(address, port, os.environ.get(TOKEN_VARIABLE, ""), debounce)
+    print(f"listening on {address}:{receiver.port}", flush=True)
+    while True:
+        start_when_due(debounce, submit, lambda line: print(line, flush=True))
+        time.sleep(1.0)
+
+
 def _by_hand() -> str:
     return f"{os.environ.get('USER') or 'somebody'}-{uuid.uuid4().hex[:8]}"
 
 
-COMMANDS = (plan, gate, close, promote, rollback, reap, doctor, submit, runs)
+COMMANDS = (plan, gate, close, promote, rollback, reap, doctor, submit, runs, receive)

@@ -18,7 +18,8 @@ from olivine.recipe import StageRecipe
 from olivine.recipes import load_recipe
 from olivine.registry.assemble import assemble
 from olivine.registry.plan import read_plan
-from olivine.stages import BY_WORD, STAGES
+from olivine.registry.start import drives_behind
+from olivine.stages import BY_WORD, PORT_KINDS, STAGES
 from olivine.store import Store, open_store
 from olivine.training.execution import Execution
 
@@ -61,28 +62,34 @@ def _prepare(word: str, call: StepCall) -> tuple[Store, dict[str, Artifact], Any
         raise UsageError(f"recipe {call.recipe!r} has no {word}: fine-tune without a backbone, which is its method.")
     store = open_store(call.store)
     inputs = {port: found for port in BY_WORD[word].takes if (found := _find_input(word, port, store, call))}
-    _refuse_withdrawn(store, inputs.get("drives"))
+    _refuse_withdrawn(store, inputs)
     return store, inputs, recipe
 
 
 def _find_input(word: str, port: str, store: Store, call: StepCall) -> Artifact | None:
-    name, maker = call.inputs.get(port), _MAKERS[port]
+    kind = PORT_KINDS.get(port, port)
+    name, maker = call.inputs.get(port), _MAKERS[kind]
     if name:
-        return find_artifact(store, maker, name, port)
-    if (word, port) == ("finetune", "backbone"):
+        return find_artifact(store, maker, name, kind)
+    if port in BY_WORD[word].optional:
         return None
     raise UsageError(f"say which {port} to use: --{port.replace('_', '-')} ID, as `olivine {maker}` printed it.")
 
 
-def _refuse_withdrawn(store: Store, drives: Artifact | None) -> None:
-    """Nothing more is made from drives that hold a withdrawn one."""
-    held = set(drives.manifest.summary.get("drives", [])) if drives else set()
-    gone = {drive: found for drive, found in withdrawals(store).items() if drive in held} if held else {}
-    if drives and gone:
-        reasons = "; ".join(f"{drive} ({found[-1].reason})" for drive, found in gone.items())
-        raise UsageError(
-            f"drives {drives.id[:12]} hold what was withdrawn: {reasons}. Ingest again: withdrawn drives are left out."
-        )
+def _refuse_withdrawn(store: Store, inputs: dict[str, Artifact]) -> None:
+    """Nothing more is made from drives that hold a withdrawn one, nor from a backbone that was trained on one."""
+    drives, start = inputs.get("drives"), inputs.get("start")
+    held = {"drives": set(drives.manifest.summary.get("drives", [])) if drives else set()}
+    held["start"] = drives_behind(start) if start else set()
+    withdrawn = withdrawals(store) if any(held.values()) else {}
+    for port, problem, remedy in (
+        ("drives", "drives {} hold what was withdrawn", "Ingest again: withdrawn drives are left out."),
+        ("start", "backbone {} was trained on what was withdrawn", "Start from another one, or from random."),
+    ):
+        gone = {drive: found for drive, found in withdrawn.items() if drive in held[port]}
+        if gone:
+            reasons = "; ".join(f"{drive} ({found[-1].reason})" for drive, found in gone.items())
+            raise UsageError(f"{problem.format(inputs[port].id[:12])}: {reasons}. {remedy}")
 
 
 def _find_finished(word: str, store: Store, inputs: dict[str, Artifact], recipe: StageRecipe) -> Artifact | None:
@@ -123,7 +130,8 @@ def _weigh(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: An
 def _pretrain(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
     from olivine.pretrain.stage import run
 
-    return run(inputs["drives"], inputs["weak_labels"], inputs["density_weights"], recipe, call.execution)
+    labels, weights = inputs["weak_labels"], inputs["density_weights"]
+    return run(inputs["drives"], labels, weights, recipe, call.execution, inputs.get("start"))
 
 
 def _finetune(call: StepCall, store: Store, inputs: dict[str, Artifact], recipe: Any) -> Artifact:
@@ -169,9 +177,9 @@ def run_executor(
     """Run a stage as a pipeline step: everything comes from, and goes to, the executor input.
 
     Parameters of a step are `store`, `recipe`, `settings`, `<port>_id` for the id of each input, and `source` and
-    `version` (ingest), `seed` and `init` (finetune), `split` (evaluate), and those in CLUSTER_PARAMETERS (pretrain),
-    which are read by who gives another `run`. The ids are parameters, beside the artifacts themselves, because the
-    platform's cache key knows the names of artifacts and not their content.
+    `version` (ingest), `seed`, `init` and `every_nth` (finetune), `split` (evaluate), and those in CLUSTER_PARAMETERS
+    (pretrain), which are read by who gives another `run`. The ids are parameters, beside the artifacts themselves,
+    because the platform's cache key knows the names of artifacts and not their content.
 
     Raises:
         UsageError: a parameter is missing, unknown or not what it must be; else whatever the stage reports.
@@ -202,6 +210,9 @@ def step_call(word: str, parameters: dict[str, Any]) -> StepCall:
         settings.append(f"evaluate.split={json.dumps(split)}")
     if word == "finetune":
         settings.append(f"finetune.seed={_whole_number('seed', left.pop('seed', None))}")
+        # 0 leaves the label fraction to the recipe.
+        if every_nth := _whole_number("every_nth", left.pop("every_nth", 0)):
+            settings.append(f"finetune.every_nth={every_nth}")
         inputs = _start_from(str(left.pop("init", "")), inputs)
     call = StepCall(str(left.pop("store")), str(left.pop("recipe")), settings, inputs, left.pop("source", None))
     if left:

@@ -18,6 +18,7 @@ from kfp import compiler
 from components.container import IMAGE
 from olivine.errors import OlivineError, UsageError
 from olivine.platform.compiled_pipelines import check_image, with_image
+from pipelines.compare_recipes import compare_recipes
 from pipelines.evaluate_only import evaluate_only
 from pipelines.full import full
 from pipelines.relabel import relabel
@@ -28,6 +29,7 @@ PIPELINES: dict[str, Any] = {
     "retrain_on_new_drives": retrain_on_new_drives,
     "relabel": relabel,
     "evaluate_only": evaluate_only,
+    "compare_recipes": compare_recipes,
 }
 _ROOT = Path(__file__).resolve().parents[1]
 # The package never imports this folder, so it carries a copy as data.

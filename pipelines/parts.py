@@ -29,9 +29,12 @@ def closed(store: Any) -> Iterator[None]:
         yield
 
 
-def measure(init: str, seed: Any, common: dict[str, Any], start: dict[str, Any], split: str = "") -> dsl.PipelineTask:
-    """Fine-tune from `start` and evaluate: one arm with one seed."""
-    tuned = place(finetune.finetune(init=init, seed=seed, **common, **start), finetune.NEEDS)
+def measure(
+    init: str, seed: Any, common: dict[str, Any], start: dict[str, Any], split: str = "", every_nth: Any = None
+) -> dsl.PipelineTask:
+    """Fine-tune from `start` and evaluate: one arm with one seed, at the recipe's label fraction or 1/`every_nth`."""
+    fraction = {} if every_nth is None else {"every_nth": every_nth}
+    tuned = place(finetune.finetune(init=init, seed=seed, **fraction, **common, **start), finetune.NEEDS)
     given = {"split": split} if split else {}
     scored = place(evaluate.evaluate(**common, **pass_on("segmenter", tuned), **given), evaluate.NEEDS)
     tuned.set_display_name(f"finetune from {init}")

@@ -24,7 +24,8 @@ def _train(planned: Any, version: Any, seed: Any, common: dict[str, Any], nodes:
     labelled = place(label.label(**with_drives), label.NEEDS)
     with_labels = with_drives | pass_on("weak_labels", labelled)
     weighed = place(weigh.weigh(**with_labels), weigh.NEEDS)
-    pretrained = pretrain_where_asked(with_labels | pass_on("density_weights", weighed), nodes)
+    with_weights = with_labels | pass_on("density_weights", weighed)
+    pretrained = pretrain_where_asked(with_weights | {"start_id": planned.outputs["start"]}, nodes)
     return with_drives, measure("backbone", seed, with_drives, pretrained, split=_GATE_SPLIT)
 
 
@@ -44,6 +45,7 @@ def retrain_on_new_drives(
     settings: list[str] = [],  # noqa: B006 - KFP takes the default of a parameter from here
     min_new: int = 1,
     only: list[str] = [],  # noqa: B006
+    warm_start: bool = True,
     margin: float = 0.01,
     seed: int = 0,
     claim_hours: float = 48.0,
@@ -64,6 +66,7 @@ def retrain_on_new_drives(
         settings: Changes to the recipe, each "stage.field=value".
         min_new: Fewer new drives than this are not worth a training.
         only: Train on just these drives, new or not (backfill). Empty is all drives.
+        warm_start: Pretrain from the backbone of the promoted model. Off, or without one, from random parameters.
         margin: How much mIoU (0..1) on the select scenes the new segmenter may be worse than the promoted one.
         seed: Seed of the fine-tuning.
         claim_hours: For how long no other run may train on the same drives, should this one vanish.
@@ -81,6 +84,7 @@ def retrain_on_new_drives(
     common: dict[str, Any] = {"store": store, "recipe": recipe, "settings": settings}
     with closed(store):
         request = {"min_new": min_new, "only": only, "claim_hours": claim_hours, "run": RUN}
+        request["warm_start"] = warm_start
         planned = place(plan.plan(version=version, **common, **request), plan.NEEDS)
         # The registry grows under the same name.
         planned.set_caching_options(False)

@@ -11,10 +11,10 @@ import pytest
 from olivine.cli import app
 from olivine.errors import UsageError
 from olivine.recipes.whole import Recipe
-from olivine.stages import BY_WORD, STAGES, WORDS
+from olivine.stages import BY_WORD, PORT_KINDS, STAGES, WORDS
 from olivine.steps import _STEPS, CLUSTER_PARAMETERS, step_call
 
-AROUND = ("report", "plan", "gate", "close")
+AROUND = ("report", "compare", "plan", "gate", "close")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -26,7 +26,10 @@ def test_words_are_ordered_and_each_port_is_made_by_an_earlier_stage() -> None:
     assert WORDS == ("ingest", "label", "weigh", "pretrain", "finetune", "evaluate")
     made: set[str] = set()
     for stage in STAGES:
-        assert set(stage.takes) <= made, stage.word
+        kinds = {PORT_KINDS.get(port, port) for port in stage.takes}
+        # A pretraining may start from what an earlier one made.
+        assert kinds - {PORT_KINDS[port] for port in stage.optional if port in PORT_KINDS} <= made, stage.word
+        assert set(stage.optional) <= set(stage.takes)
         made.add(stage.makes)
 
 
@@ -66,7 +69,9 @@ def test_the_component_has_the_ports_of_the_stage(components: dict[str, Any], wo
     shown = {"confusion", "model_card"} if word == "evaluate" else set()
     assert set(spec.outputs) == {stage.makes, "id"} | shown
     ids = {f"{port}_id" for port in stage.takes}
-    extra = {"ingest": {"source", "version"}, "finetune": {"seed", "init"}, "evaluate": {"split"}}.get(word, set())
+    extra = {"ingest": {"source", "version"}, "finetune": {"seed", "init", "every_nth"}, "evaluate": {"split"}}.get(
+        word, set()
+    )
     assert set(spec.inputs) - artifacts == ids | extra | {"store", "recipe", "settings"}
 
 
@@ -81,7 +86,7 @@ def test_pretraining_on_nodes_takes_what_the_stage_takes_and_where_to_run(compon
 
 @pytest.mark.parametrize("word", WORDS)
 def test_every_parameter_of_a_component_is_understood_by_its_step(components: dict[str, Any], word: str) -> None:
-    values = {"seed": 1, "init": "random", "settings": []}
+    values = {"seed": 1, "init": "random", "every_nth": 4, "settings": []}
     names = [name for name, port in components[word].inputs.items() if "system." not in str(port.type)]
     step_call(word, {name: values.get(name, "x") for name in names})
     with pytest.raises(UsageError):

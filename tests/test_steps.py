@@ -32,6 +32,15 @@ def test_ids_of_inputs_go_to_their_ports() -> None:
     assert call == StepCall("s3://b/p", "demo", [], {"drives": "a" * 64, "weak_labels": "b" * 64}, None)
 
 
+def test_a_backbone_to_start_from_is_an_input_like_any_other() -> None:
+    ids = {
+        f"{port}_id": digit * 64
+        for port, digit in zip(("drives", "weak_labels", "density_weights"), "abc", strict=True)
+    }
+    assert step_call("pretrain", BASE | ids).inputs["start"] == ""
+    assert step_call("pretrain", BASE | ids | {"start_id": "d" * 64}).inputs["start"] == "d" * 64
+
+
 @pytest.mark.parametrize("seed", [3, 3.0])
 @pytest.mark.parametrize(("init", "backbone"), [("random", ""), ("backbone", "c" * 64)])
 def test_finetune_takes_seed_and_start(seed: float, init: str, backbone: str) -> None:
@@ -39,6 +48,13 @@ def test_finetune_takes_seed_and_start(seed: float, init: str, backbone: str) ->
     call = step_call("finetune", parameters)
     assert call.settings == ["finetune.seed=3"]
     assert call.inputs == {"drives": "a" * 64, "backbone": backbone}
+
+
+@pytest.mark.parametrize(("every_nth", "settings"), [(0, []), (20, ["20"]), (20.0, ["20"])])
+def test_a_label_fraction_wins_over_that_of_the_recipe(every_nth: float, settings: list[str]) -> None:
+    given = {"drives_id": "a" * 64, "seed": 1, "init": "random", "settings": ["finetune.every_nth=5"]}
+    call = step_call("finetune", BASE | given | {"every_nth": every_nth})
+    assert call.settings == ["finetune.every_nth=5", "finetune.seed=1", *(f"finetune.every_nth={n}" for n in settings)]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +69,7 @@ def test_finetune_takes_seed_and_start(seed: float, init: str, backbone: str) ->
         ("finetune", BASE | {"init": "random", "seed": float("inf")}, "seed is inf"),
         ("finetune", BASE | {"init": "random", "seed": True}, "seed is True"),
         ("finetune", BASE | {"init": "", "seed": 1}, "init is ''"),
+        ("finetune", BASE | {"init": "random", "seed": 1, "every_nth": 2.5}, "every_nth is 2.5"),
         ("finetune", BASE | {"init": "backbone", "seed": 1}, "backbone_id is empty"),
     ],
 )

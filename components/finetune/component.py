@@ -22,6 +22,7 @@ def finetune(
     id: OutputPath(str),
     backbone: Input[Model] = None,
     backbone_id: str = "",
+    every_nth: int = 0,
 ) -> dsl.ContainerSpec:
-    """Train a segmenter on a fraction of the hand labels."""
+    """Train a segmenter on a fraction of the hand labels: 1 in `every_nth`, or what the recipe says."""
     return call_stage("finetune")

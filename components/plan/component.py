@@ -18,10 +18,12 @@ def plan(
     min_new: int,
     only: list[str],
     claim_hours: float,
+    warm_start: bool,
     run: str,
     planned: Output[Metrics],
     plan: OutputPath(str),
     source: OutputPath(str),
+    start: OutputPath(str),
     promoted: OutputPath(str),
 ) -> dsl.ContainerSpec:
     """Plan the next training on new drives, and claim it."""

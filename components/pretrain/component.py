@@ -1,4 +1,4 @@
-"""Component `pretrain`: drives, weak labels and weights in, a backbone out."""
+"""Component `pretrain`: drives, weak labels, weights and perhaps a backbone to start from in, a backbone out."""
 
 # Annotations stay values here (no `from __future__ import annotations`): KFP reads the ports from them.
 from kfp import dsl
@@ -22,6 +22,8 @@ def pretrain(
     settings: list[str],
     backbone: Output[Model],
     id: OutputPath(str),
+    start: Input[Model] = None,
+    start_id: str = "",
 ) -> dsl.ContainerSpec:
     """Distil images into a 3D backbone."""
     return call_stage("pretrain")
@@ -50,6 +52,8 @@ def pretrain_on_nodes(
     image: str,
     backbone: Output[Model],
     id: OutputPath(str),
+    start: Input[Model] = None,
+    start_id: str = "",
 ) -> dsl.ContainerSpec:
     """Distil images into a 3D backbone, on the nodes of a TrainJob that this step supervises."""
     return call_stage("pretrain")

@@ -9,7 +9,7 @@ import torch
 
 from olivine.artifacts import Artifact, Output, begin
 from olivine.drives import Drives
-from olivine.errors import DataError, Interrupted, UsageError
+from olivine.errors import DataError, Interrupted
 from olivine.finetune.curve import select_miou
 from olivine.finetune.forward import Forward
 from olivine.finetune.fraction import labelled_keyframes
@@ -23,7 +23,8 @@ from olivine.training.determinism import deterministic
 from olivine.training.optimizer import build_optimizer, rate_factor, set_rate
 from olivine.training.order import Order
 from olivine.training.signals import stop_flag
-from olivine.training.tensors import bytes_tensors, flatten_optimizer, restore_optimizer, tensors_bytes
+from olivine.training.start import load_backbone
+from olivine.training.tensors import flatten_optimizer, restore_optimizer, tensors_bytes
 
 
 def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> Artifact:
@@ -60,17 +61,8 @@ def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> 
 
 
 def _load_backbone(segmenter: Segmenter, backbone: Artifact, recipe: FinetuneRecipe) -> None:
-    trained = backbone.manifest.recipe["network"]
-    wanted = recipe.network.resolved()
-    # The backend may differ: parameters are interchangeable.
-    other = [name for name in wanted if name != "backend" and trained.get(name) != wanted[name]]
-    if other:
-        raise UsageError(
-            f"backbone {backbone.id[:12]} was trained with another network: "
-            + ", ".join(f"{name} {trained.get(name)} instead of {wanted[name]}" for name in other)
-            + ". Fine-tune with the recipe it was pretrained with."
-        )
-    segmenter.backbone.load_state_dict(bytes_tensors(backbone.read("backbone.safetensors"), "backbone"), strict=True)
+    remedy = "Fine-tune with the recipe it was pretrained with."
+    load_backbone(segmenter.backbone, backbone, recipe.network, remedy)
 
 
 def _train(

@@ -1,4 +1,5 @@
-"""The last step of every run, however it ended: publish the state, release claims, show failures and lineage."""
+"""The last step of every run, however it ended: publish the state, release claims, show failures and lineage, and
+forget what its steps pushed to Prometheus."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from olivine.artifacts import canonical_json, sha256_hex
 from olivine.errors import OlivineError, UsageError
 from olivine.kfp_io import ExecutorInput
 from olivine.platform.made import lineage_of_run
+from olivine.platform.push import forget_run
 from olivine.platform.retrain_steps import Parameters
 from olivine.platform.trainjob.failure import redact
 from olivine.platform.trainjob.step import failures_folder
@@ -28,6 +30,7 @@ def run_close_executor(executor_input: str) -> str:
     store, run = open_store(given.text("store")), given.text("run")
     state, message = _read_status(io.parameters.get("status"))
     released, failures = end_run(store, run, state, message)
+    forget_run(run)
     path = io.output_path("summary")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(_render(store, run, state, message, failures))

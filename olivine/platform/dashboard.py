@@ -9,29 +9,17 @@ import json
 import sys
 from typing import Any
 
-TRAINER_METRICS = frozenset(
-    f"olivine_train_{name}"
-    for name in (
-        "loss",
-        "lr",
-        "grad_norm",
-        "samples_total",
-        "step",
-        "epoch",
-        "last_step_timestamp_seconds",
-        "data_wait_seconds_total",
-        "step_seconds_sum",
-        "step_seconds_count",
-        "step_seconds_bucket",
-        "checkpoint_seconds",
-        "checkpoint_bytes",
-        "skipped_steps_total",
-    )
-)
+from olivine.platform.push import GAUGES
+from olivine.training.metrics import series_names
+
+TRAINER_METRICS = series_names()
 """What the trainer exposes; a histogram counts as its three series."""
 
 RECORDED = frozenset({"olivine:samples_per_second", "olivine:data_wait_share"})
 """What k8s/monitoring/rules.yaml records."""
+
+PUSHED_METRICS = frozenset(GAUGES)
+"""What steps push to a gateway, where one is configured."""
 
 DCGM_METRICS = frozenset({"DCGM_FI_DEV_GPU_UTIL", "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_XID_ERRORS"})
 """What NVIDIA's exporter exposes, where it is installed."""
@@ -56,6 +44,16 @@ _PANELS = (
     ("Gradient norm", "short", f"max by (run_id) (olivine_train_grad_norm{{{_RUN}}})"),
     ("Steps skipped", "short", f"sum by (run_id) (increase(olivine_train_skipped_steps_total{{{_RUN}}}[15m]))"),
     ("Checkpoint time", "s", f"max by (run_id) (olivine_train_checkpoint_seconds{{{_RUN}}})"),
+    (
+        "Seconds since the last checkpoint",
+        "s",
+        f"time() - max by (run_id) (olivine_train_last_checkpoint_timestamp_seconds{{{_RUN}}})",
+    ),
+    (
+        "Seconds since the last retraining that came to its end",
+        "s",
+        "time() - max by (store) (olivine_retrain_last_success_timestamp_seconds)",
+    ),
     ("GPU utilisation", "percent", "avg by (Hostname, gpu) (DCGM_FI_DEV_GPU_UTIL)"),
     ("GPU memory", "mbytes", "max by (Hostname, gpu) (DCGM_FI_DEV_FB_USED)"),
 )

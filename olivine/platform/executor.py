@@ -7,6 +7,7 @@ leaves a record under the run and its input, and a later try that finds it ends 
 from __future__ import annotations
 
 import os
+import time
 
 from olivine.artifacts import Artifact, canonical_json, sha256_hex
 from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, OlivineError, UsageError
@@ -15,6 +16,7 @@ from olivine.lineage.card import render_card
 from olivine.lineage.source import Place
 from olivine.platform.cards import confusion_metadata
 from olivine.platform.made import note_made
+from olivine.platform.push import push_step
 from olivine.platform.trainjob.step import RUN_VARIABLE, failures_folder, run_pretrain_executor
 from olivine.registry.documents import Document, read_document
 from olivine.steps import run_executor as run_stage
@@ -44,6 +46,7 @@ def run_executor(word: str, executor_input: str, execution: Execution | None = N
     store = open_store(str(parameters["store"])) if key and parameters.get("store") else None
     if store and key:
         _refuse_again(store, key)
+    start_s = time.monotonic()
     try:
         if word == "pretrain":
             artifact = run_pretrain_executor(executor_input, execution)
@@ -55,6 +58,7 @@ def run_executor(word: str, executor_input: str, execution: Execution | None = N
         raise
     if run:
         note_made(artifact, run)
+        push_step(run, word, time.monotonic() - start_s, artifact.manifest.counts.get("keyframes", 0))
     if word == "evaluate":
         _show(ExecutorInput.parse(executor_input), artifact)
     return artifact

@@ -1,9 +1,10 @@
 """The one file that touches kfp's private API: its local orchestrator, made to run container components on the host.
 
 kfp.local refuses container components outside Docker; in a loop it gives every task the loop's item in place of the
-outputs of other tasks; it does not find the output that a condition speaks of, nor the artifact of the branch that
-ran; it prints coloured logs of its own through a process-wide logger, and from two threads at once breaks `print` for
-good. Here these parts are replaced for the time of a run. Written for kfp 2.17.
+outputs of other tasks, and stumbles over artifacts out of a loop within a loop; it does not find the output that a
+condition speaks of, nor the artifact of the branch that ran; it prints coloured logs of its own through a process-wide
+logger, and from two threads at once breaks `print` for good. Here these parts are replaced for the time of a run.
+Written for kfp 2.17.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _MOST_ITERATIONS = 16
 _CHANNEL = "pipelinechannel--"
 _CHANNEL_PARAMETERS = ["channel_ref", "io_store"]
 _OUTPUT_PARAMETERS = ["dag_outputs_spec", "io_store"]
+_LIST_PARAMETERS = ["artifact"]
 _ITERATION_PARAMETERS = ["original_task_spec", "loop_item", "loop_task_name"]
 # kfp keeps the configuration of local runs in one place of the process.
 _ONE_RUN = threading.Lock()
@@ -75,6 +77,7 @@ def check_private_api() -> None:
         == _ITERATION_PARAMETERS
         and list(inspect.signature(_executor().__init__).parameters) == ["self", "max_workers"]
         and list(inspect.signature(_outputs().get_dag_output_artifacts).parameters) == _OUTPUT_PARAMETERS
+        and list(inspect.signature(_inputs().dsl_artifact_to_artifact_list).parameters) == _LIST_PARAMETERS
         and list(inspect.signature(_conditions()._resolve_pipeline_channel).parameters) == _CHANNEL_PARAMETERS
     )
     if not known:
@@ -108,6 +111,10 @@ def _patched(run_step: Callable[[list[str]], None]) -> Iterator[list[str]]:
         patches.enter_context(_replaced(_executor(), "__init__", _allow_iterations))
         patches.enter_context(_replaced(_conditions(), "_resolve_pipeline_channel", staticmethod(_resolve_channel)))
         patches.enter_context(_replaced(_outputs(), "get_dag_output_artifacts", staticmethod(_select_artifacts)))
+        listed = _inputs().dsl_artifact_to_artifact_list
+        patches.enter_context(
+            _replaced(_inputs(), "dsl_artifact_to_artifact_list", lambda artifact: listed(_flatten(artifact)))
+        )
         # "cpu_limit has no effect in the current local runner": that is what running on this machine means.
         patches.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message="Task .* have no effect in the current local runner")
@@ -159,6 +166,18 @@ def _select_artifacts(dag_outputs_spec: Any, io_store: Any) -> dict[str, Any]:
         if key not in outputs:
             raise ValueError(f"no branch made the artifact {key}")
     return outputs
+
+
+def _flatten(artifact: Any) -> Any:
+    """One artifact as it is; artifacts collected from loops within loops as one list, in the order of the loops."""
+    if not isinstance(artifact, list):
+        return artifact
+    flat = [_flatten(item) for item in artifact]
+    return [one for item in flat for one in (item if isinstance(item, list) else [item])]
+
+
+def _inputs() -> Any:
+    return _module("kfp.local.executor_input_utils")
 
 
 def _outputs() -> Any:

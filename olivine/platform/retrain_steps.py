@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from olivine.artifacts import Artifact, find_artifact
 from olivine.errors import UsageError
 from olivine.kfp_io import ExecutorInput
+from olivine.platform.push import push_retrained
 from olivine.registry.decision import Decision
 from olivine.registry.gate import pass_gate
 from olivine.registry.plan import Planned, Request, make_plan
@@ -21,9 +23,10 @@ from olivine.store import open_store
 def run_plan_executor(executor_input: str) -> Planned:
     """Plan the next training as a pipeline step.
 
-    Parameters: `store`, `version`, `recipe`, `settings`, `min_new`, `only`, `claim_hours`, `run`. Outputs: `plan` (its
-    id, empty when there is nothing to do), `source` (its drives, as `ingest` takes them), `promoted` (id of
-    the promoted segmenter, empty when there is none) and the artifact `planned` with the figures.
+    Parameters: `store`, `version`, `recipe`, `settings`, `min_new`, `only`, `claim_hours`, `warm_start`, `run`.
+    Outputs: `plan` (its id, empty when there is nothing to do), `source` (its drives, as `ingest` takes them), `start`
+    (id of the backbone to start from, empty for random parameters), `promoted` (id of the promoted segmenter, empty
+    when there is none) and the artifact `planned` with the figures.
     """
     io = ExecutorInput.parse(executor_input)
     given = Parameters("plan", io.parameters)
@@ -35,6 +38,7 @@ def run_plan_executor(executor_input: str) -> Planned:
         min_new=int(given.number("min_new")),
         only=given.texts("only"),
         claim_hours=given.number("claim_hours"),
+        warm_start=given.truth("warm_start"),
     )
     planned = make_plan(store, request, given.text("run"), datetime.now(UTC))
     promoted = read_promoted(store)
@@ -43,8 +47,12 @@ def run_plan_executor(executor_input: str) -> Planned:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(facts | {"new": planned.new, "refused": planned.refused}, indent=1))
     plan = planned.plan.digest if planned.plan else ""
-    outputs = {"plan": plan, "source": f"{PLAN_SOURCE}{plan}", "promoted": promoted.segmenter.id if promoted else ""}
+    start = planned.plan.start if planned.plan else None
+    outputs = {"plan": plan, "source": f"{PLAN_SOURCE}{plan}", "start": start or ""}
+    outputs["promoted"] = promoted.segmenter.id if promoted else ""
     io.write_raw("planned", facts, outputs)
+    if planned.plan is None:
+        push_retrained(store.url, time.time())
     return planned
 
 
@@ -72,6 +80,7 @@ def run_gate_executor(executor_input: str) -> Decision:
     facts = {"passed": decision.passed, "reason": decision.reason, "margin": decision.margin}
     scored = {"miou": decision.candidate_miou, "miou_promoted": decision.baseline_miou}
     io.write_raw("decision", facts | {name: value for name, value in scored.items() if value is not None}, {})
+    push_retrained(store.url, time.time())
     return decision
 
 
@@ -98,6 +107,10 @@ class Parameters:
     def number(self, name: str) -> float:
         """A number."""
         return float(self._get(name, lambda value: isinstance(value, int | float), "a number"))
+
+    def truth(self, name: str) -> bool:
+        """True or false."""
+        return bool(self._get(name, lambda value: isinstance(value, bool), "true or false"))
 
     def _get(self, name: str, fits: Callable[[Any], bool], what: str) -> Any:
         value = self._values.get(name)

@@ -59,11 +59,12 @@ def print_results(result: RunResult) -> None:
     for step in result.of_stage("evaluate"):
         if step.manifest:
             arms.setdefault(step.init or "", []).append(step.manifest.summary.get("miou"))
+    width = max([12, *map(len, arms)])
     if arms:
-        print(f"\n{'start':12} {'mIoU [%]':>8}  by seed")
+        print(f"\n{'start':{width}} {'mIoU [%]':>8}  by seed")
     for init, shares in arms.items():
         known = [share for share in shares if share is not None]
         mean = f"{100 * fmean(known):8.2f}" if known else f"{'-':>8}"
-        print(f"{init:12} {mean}  {' '.join('-' if share is None else f'{100 * share:.2f}' for share in shares)}")
+        print(f"{init:{width}} {mean}  {' '.join('-' if share is None else f'{100 * share:.2f}' for share in shares)}")
     for name, path in result.files.items():
         print(f"\n{name}: {path}")

@@ -95,6 +95,14 @@ def read_schedules(path: Path) -> tuple[Schedule, ...]:
     return schedules
 
 
+def find_schedule(path: Path, name: str) -> Schedule:
+    """One schedule of a file; UsageError when it has none of that name, else as `read_schedules`."""
+    schedules = {schedule.name: schedule for schedule in read_schedules(path)}
+    if name not in schedules:
+        raise UsageError(f"{path} has no schedule {name!r}: choose one of {', '.join(schedules) or 'none'}.")
+    return schedules[name]
+
+
 def apply_schedules(kfp: Kfp, schedules: tuple[Schedule, ...], image: str, dry_run: bool) -> list[Change]:
     """Bring the server's recurring runs to what the schedules say; those that olivine did not make stay as they are.
 

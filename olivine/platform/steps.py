@@ -173,7 +173,7 @@ class Steps:
     def _arm(self, stage: str, parameters: Mapping[str, Any]) -> tuple[str | None, int | None]:
         """Initialisation and seed: the step's own, or those of the segmenter that it is given."""
         if "seed" in parameters:
-            return parameters.get("init"), int(parameters["seed"])
+            return _start(parameters), int(parameters["seed"])
         return self._arms.get(str(parameters.get("segmenter_id")), (None, None))
 
     def _fail(self, label: str, error: OlivineError) -> OlivineError:
@@ -183,6 +183,15 @@ class Steps:
             self.watcher.fail(label, str(error), again=False)
             self.groups.stop()
         return error
+
+
+def _start(parameters: Mapping[str, Any]) -> str | None:
+    """`random` or `backbone`; where a pipeline goes through label fractions, recipe and fraction instead."""
+    init: str | None = parameters.get("init")
+    every_nth = int(parameters.get("every_nth") or 0)
+    if not every_nth:
+        return init
+    return f"{init if init == 'random' else parameters['recipe']}, 1/{every_nth}"
 
 
 def step_environment(stage: str) -> dict[str, str]:

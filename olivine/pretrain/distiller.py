@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from olivine.models.backbone import Backbone
 from olivine.models.cloud import CloudBatch
 from olivine.models.network import build_backbone
 from olivine.models.voxelnet import VoxelNet
@@ -20,12 +21,19 @@ from olivine.training.precision import half_precision
 
 
 class Distiller(nn.Module):
-    """Backbone, heads and terms. `image_channels` is 0 for a method that sees no image."""
+    """Backbone, heads and terms. `image_channels` is 0 for a method that sees no image.
 
-    def __init__(self, recipe: PretrainRecipe, num_classes: int, image_channels: int) -> None:
+    `backbone` is one to start from, of the recipe's network; None builds it from random parameters.
+    """
+
+    def __init__(
+        self, recipe: PretrainRecipe, num_classes: int, image_channels: int, backbone: Backbone | None = None
+    ) -> None:
         super().__init__()
         self._sampled = recipe.sampled
-        self.backbone = build_backbone(recipe.network, recipe.bn_momentum, recipe.seed)
+        if backbone is None:
+            backbone = build_backbone(recipe.network, recipe.bn_momentum, recipe.seed)
+        self.backbone = backbone
         self.heads = build_heads(recipe, self.backbone.out_channels, image_channels)
         categories = num_categories(num_classes, recipe)
         self.terms, self._weights = build_terms(recipe, categories, image_channels, self.backbone)

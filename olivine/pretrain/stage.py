@@ -11,7 +11,9 @@ from torch import nn
 
 from olivine.artifacts import Artifact, Output, begin, open_artifact
 from olivine.drives import Drives
+from olivine.models.backbone import Backbone
 from olivine.models.image import load_image_encoder
+from olivine.models.network import build_backbone
 from olivine.packs import DiskCache, Pack
 from olivine.pretrain.batch import PretrainBatch
 from olivine.pretrain.distiller import Distiller
@@ -22,6 +24,7 @@ from olivine.pretrain.samples import PretrainSamples, Sources
 from olivine.training.deepspeed_engine import World, join_world, wait_for_all
 from olivine.training.execution import Execution
 from olivine.training.order import Order
+from olivine.training.start import load_backbone
 from olivine.training.tensors import tensors_bytes
 
 
@@ -31,6 +34,7 @@ def run(
     density_weights: Artifact,
     recipe: PretrainRecipe,
     execution: Execution | None = None,
+    start: Artifact | None = None,
 ) -> Artifact:
     """Pretrain a backbone; return the `backbone` artifact, finished earlier or now.
 
@@ -38,10 +42,12 @@ def run(
         drives, weak_labels, density_weights: artifacts that belong together.
         recipe: what is computed; part of the identity.
         execution: how it is carried out; no part of it.
+        start: backbone to start from instead of random parameters; part of the identity, as every input. Heads start
+            anew: they are made for classes and an encoder that may have changed.
 
     Raises:
-        UsageError: inputs that do not belong together, too few keyframes for a batch, or a batch that cannot be cut
-            into equal shares. DataError: a loss or gradient that is not finite.
+        UsageError: inputs that do not belong together, a start of another network, too few keyframes for a batch, or a
+            batch that cannot be cut into equal shares. DataError: a loss or gradient that is not finite.
         PeerError: another process is gone; ConfigError: out of memory.
         Interrupted: SIGTERM came; a checkpoint of the last step is kept.
     """
@@ -51,7 +57,7 @@ def run(
         "drives": drives.manifest,
         "weak_labels": weak_labels.manifest,
         "density_weights": density_weights.manifest,
-    }
+    } | ({"start": start.manifest} if start else {})
     out = begin(drives.store, "pretrain", "backbone", inputs, recipe.resolved(), recipe.seed)
     if isinstance(out, Artifact):
         return out
@@ -62,14 +68,15 @@ def run(
     tokens = [token for token in reader.tokens(recipe.splits) if weights.index.position(token) is not None]
     order = Order(len(tokens), recipe.batch_size, recipe.epochs, recipe.seed)
     order.share(world.size, execution.accumulate)
+    backbone = _first_backbone(recipe, start)
     teacher = _teacher(drives, tokens, recipe, world, cache)
     num_classes = len(weak_labels.manifest.summary["classes"])
     labels = Pack(weak_labels, cache=cache) if recipe.needs_labels else None
     samples = PretrainSamples(Sources(reader, weights, teacher.features, labels, num_classes), recipe)
-    distiller = _distiller(recipe, num_classes, teacher.summary.get("channels", 0), world)
+    distiller = _distiller(recipe, num_classes, teacher.summary.get("channels", 0), world, backbone)
     course = train(Task(out, distiller, samples, teacher.encode, tokens, order, recipe, execution, world))
     if world.is_first:
-        _publish(out, distiller, course, recipe, teacher.summary, weak_labels, tokens, samples.hidden_pairs)
+        _publish(out, distiller, course, recipe, teacher.summary, weak_labels, tokens, samples.hidden_pairs, start)
     wait_for_all()
     finished = open_artifact(drives.store, "pretrain", out.id)
     assert finished is not None
@@ -103,8 +110,18 @@ def _teacher(
     return _Teacher(None, encode, encoder_summary(encoder, recipe.encoder))
 
 
-def _distiller(recipe: PretrainRecipe, num_classes: int, image_channels: int, world: World) -> Distiller:
-    distiller = Distiller(recipe, num_classes, image_channels)
+def _first_backbone(recipe: PretrainRecipe, start: Artifact | None) -> Backbone:
+    """The backbone before the first step."""
+    backbone = build_backbone(recipe.network, recipe.bn_momentum, recipe.seed)
+    if start:
+        load_backbone(backbone, start, recipe.network, "Start from random, or from a backbone of this network.")
+    return backbone
+
+
+def _distiller(
+    recipe: PretrainRecipe, num_classes: int, image_channels: int, world: World, backbone: Backbone
+) -> Distiller:
+    distiller = Distiller(recipe, num_classes, image_channels, backbone)
     if world.size > 1 and world.device.type == "cuda" and recipe.cross_rank != "batch":
         # torch has it for the GPU alone; on a CPU each process normalises by its own share.
         converted: Distiller = nn.SyncBatchNorm.convert_sync_batchnorm(distiller)  # type: ignore[no-untyped-call]
@@ -121,6 +138,7 @@ def _publish(
     weak_labels: Artifact,
     tokens: list[str],
     hidden_pairs: dict[str, int],
+    start: Artifact | None,
 ) -> None:
     out.put("backbone.safetensors", tensors_bytes(distiller.backbone.state_dict()))
     out.put("distiller.safetensors", tensors_bytes(distiller.state_dict()))
@@ -139,4 +157,9 @@ def _publish(
         counts["skipped_steps"], summary["skipped"] = len(course.skipped), course.skipped
     if recipe.occlusion.enabled:
         counts["hidden_pairs"] = sum(hidden_pairs.values())
-    out.publish(counts, summary, weak_labels.manifest.licences)
+    licences = weak_labels.manifest.licences
+    if start:
+        summary["start"] = start.id
+        # What it saw before comes with its licence.
+        licences = tuple(dict.fromkeys(licences + start.manifest.licences))
+    out.publish(counts, summary, licences)

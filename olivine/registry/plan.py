@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
+from olivine.artifacts import canonical_json
+from olivine.artifacts.manifest import Sha256
 from olivine.artifacts.withdrawn import withdrawals
 from olivine.errors import DataError, UsageError
 from olivine.registry.catalogue import find_missing, read_catalogue
@@ -17,6 +19,7 @@ from olivine.registry.claim import claim, release
 from olivine.registry.decision import read_decision
 from olivine.registry.documents import Document, parse_document, read_document
 from olivine.registry.ready import Ready, VersionName
+from olivine.registry.start import find_start
 from olivine.store import Ref, Store
 
 WATERMARK = "watermark"
@@ -39,6 +42,16 @@ class Plan(Document):
     drives: tuple[PlannedDrive, ...]
     backfill: bool = False
     """Whether a person chose the drives: then the watermark, which speaks of all drives, stays where it is."""
+
+    start: Sha256 | None = None
+    """Id of the backbone that the pretraining starts from; None for random parameters."""
+
+    def to_json(self) -> bytes:
+        """Without `start` where there is none: plans from before it was there keep their ids."""
+        fields = self.model_dump(mode="json")
+        if self.start is None:
+            del fields["start"]
+        return canonical_json(fields)
 
     @property
     def key(self) -> str:
@@ -63,6 +76,7 @@ class Request:
         min_new: fewer new drives than this are not worth a training.
         only: train on just these drives, new or not (backfill). Empty: on all.
         claim_hours: for how long [h] no other run may train on the same set, should this one end without a word.
+        warm_start: pretrain from the promoted backbone, where there is one.
     """
 
     version: str
@@ -71,6 +85,7 @@ class Request:
     min_new: int = 1
     only: tuple[str, ...] = ()
     claim_hours: float = 48.0
+    warm_start: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,17 +123,20 @@ def make_plan(store: Store, request: Request, run: str, now: datetime) -> Planne
     if not drives or (len(new) < request.min_new and not request.only):
         return Planned(None, f"nothing new: {len(new)} new drives, {request.min_new} needed", new, refused)
     planned = tuple(PlannedDrive(name=name, ready_digest=ready.digest) for name, ready in drives.items())
+    start, from_what = find_start(store, withdrawn) if request.warm_start else (None, "")
     plan = Plan(
         version=request.version,
         recipe=request.recipe,
         settings=request.settings,
         drives=planned,
         backfill=bool(request.only),
+        start=start,
     )
     if obstacle := _find_obstacle(store, plan.digest, run, now, timedelta(hours=request.claim_hours)):
         return Planned(None, obstacle, new, refused)
     store.create(plan.key, plan.to_json())
-    return Planned(plan, f"train on {len(drives)} drives, {len(new)} of them new", new, refused)
+    reason = f"train on {len(drives)} drives, {len(new)} of them new"
+    return Planned(plan, f"{reason}, {from_what}" if from_what else reason, new, refused)
 
 
 def read_plan(store: Store, id: str) -> Plan:

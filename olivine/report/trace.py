@@ -75,7 +75,7 @@ def trace(store: Store, metrics: Sequence[Artifact]) -> Trace:
     """
     if not metrics:
         raise UsageError("a report needs metrics: give the id of at least one with --metrics.")
-    runs = sorted((_open_run(store, artifact) for artifact in metrics), key=lambda run: (_rank(run.arm), run.seed))
+    runs = sorted((open_run(store, artifact) for artifact in metrics), key=lambda run: (_rank(run.arm), run.seed))
     _check_pairs(runs)
     found: dict[str, Artifact] = {}
     for run in runs:
@@ -98,14 +98,20 @@ def _rank(arm: str) -> tuple[int, str]:
     return (0 if arm == RANDOM else 1, arm)
 
 
-def _open_run(store: Store, metrics: Artifact) -> Run:
+def open_run(store: Store, metrics: Artifact) -> Run:
+    """The run behind one metrics.
+
+    Raises:
+        UsageError: it is no metrics. IntegrityError: its segmenter is missing or is not what it was made from.
+    """
     manifest = metrics.manifest
     if manifest.kind != "metrics":
         raise UsageError(f"{manifest.kind} {metrics.id[:12]} is no metrics: give what `olivine evaluate` printed.")
-    return Run(str(manifest.summary["init"]), manifest.seed, _open_input(store, metrics, "segmenter"), metrics)
+    return Run(str(manifest.summary["init"]), manifest.seed, open_input(store, metrics, "segmenter"), metrics)
 
 
-def _open_input(store: Store, artifact: Artifact, port: str) -> Artifact:
+def open_input(store: Store, artifact: Artifact, port: str) -> Artifact:
+    """What an artifact was made from; IntegrityError when it is missing or another one."""
     ref = artifact.manifest.inputs[port]
     given = open_artifact(store, ref.stage, ref.id)
     if given is None or given.manifest.input_ref() != ref:
@@ -123,7 +129,10 @@ def _collect(store: Store, artifact: Artifact, found: dict[str, Artifact]) -> No
         return
     found[artifact.id] = artifact
     for port in artifact.manifest.inputs:
-        _collect(store, _open_input(store, artifact, port), found)
+        if port == "start":
+            # What a backbone started from has a history of its own, with other drives and labels: `olivine lineage`.
+            continue
+        _collect(store, open_input(store, artifact, port), found)
     # A cache of its own, no port: it can be gone without harm, and costs and lineage show it while it is there.
     features = artifact.manifest.summary.get("image_features")
     if features and (cached := open_artifact(store, "pretrain", str(features))):

@@ -16,7 +16,8 @@ _GAUGES = {
     "olivine_train_grad_norm": "Norm of the gradients before clipping.",
     "olivine_train_step": "Optimiser steps done.",
     "olivine_train_epoch": "Epoch, from 0.",
-    "olivine_train_last_step_timestamp_seconds": "When the last step ended, since 1970.",
+    "olivine_train_last_step_timestamp_seconds": "When the last step ended, or the run began, since 1970.",
+    "olivine_train_last_checkpoint_timestamp_seconds": "When the last checkpoint was whole, or the run began.",
     "olivine_train_checkpoint_seconds": "How long the last checkpoint took.",
     "olivine_train_checkpoint_bytes": "What this process wrote of the last checkpoint.",
 }
@@ -28,7 +29,14 @@ _COUNTERS = {
     "olivine_store_bytes": "Bytes read from and written to the object store.",
 }
 """The endpoint shows them with `_total`."""
+_STEP_SECONDS, _RUN_INFO = "olivine_train_step_seconds", "olivine_run_info"
 _BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)
+
+
+def series_names() -> frozenset[str]:
+    """Names of all series that the endpoint shows, as dashboards and alerts read them."""
+    histogram = (f"{_STEP_SECONDS}_{part}" for part in ("sum", "count", "bucket"))
+    return frozenset({*_GAUGES, *(f"{name}_total" for name in _COUNTERS), *histogram, _RUN_INFO})
 
 
 class Metrics:
@@ -48,12 +56,13 @@ class Metrics:
 
         self._gauges = {name: make(prometheus.Gauge, name, text) for name, text in _GAUGES.items()}
         self._counters = {name: make(prometheus.Counter, name, text) for name, text in _COUNTERS.items()}
-        self._step_s = make(
-            prometheus.Histogram, "olivine_train_step_seconds", "Time of a step, waiting included.", buckets=_BUCKETS
-        )
+        self._step_s = make(prometheus.Histogram, _STEP_SECONDS, "Time of a step, waiting included.", buckets=_BUCKETS)
         about = {"run": run_id[:12], "git": names.get("git", ""), "image": names.get("image", "")}
-        info = prometheus.Gauge("olivine_run_info", "Which run this is.", list(about), registry=registry)
+        info = prometheus.Gauge(_RUN_INFO, "Which run this is.", list(about), registry=registry)
         info.labels(**about).set(1)
+        # From the start, or the age of what has not happened yet would count from 1970.
+        for name in ("step", "checkpoint"):
+            self._gauges[f"olivine_train_last_{name}_timestamp_seconds"].set_to_current_time()
         try:
             self._server, _ = prometheus.start_http_server(port, registry=registry)
         except OSError as error:
@@ -91,6 +100,7 @@ class Metrics:
         """Time and size of a checkpoint."""
         self._gauges["olivine_train_checkpoint_seconds"].set(seconds)
         self._gauges["olivine_train_checkpoint_bytes"].set(size_bytes)
+        self._gauges["olivine_train_last_checkpoint_timestamp_seconds"].set_to_current_time()
 
     def close(self) -> None:
         """Stop answering."""

@@ -102,7 +102,7 @@ def test_a_changed_envelope_does_not_pass(
 def test_a_key_that_is_none_is_said_without_its_content(
     store: Store, publish_sample: Callable[..., Artifact], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secret = "not-a-key-8c1f"
+    secret = "not-a-key-8c1f"  # pragma: allowlist secret
     (tmp_path / "bad.pem").write_text(secret)
     other = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "other.pem").write_bytes(other)

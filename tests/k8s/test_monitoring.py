@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from olivine.platform.dashboard import DCGM_METRICS, RECORDED, TRAINER_METRICS, build_dashboard
+from olivine.platform.dashboard import DCGM_METRICS, PUSHED_METRICS, RECORDED, TRAINER_METRICS, build_dashboard
 
 MONITORING = Path(__file__).resolve().parents[2] / "k8s" / "monitoring"
-METRIC = re.compile(r"\b(?:olivine_train_\w+|olivine:\w+|DCGM_\w+)")
+CASES = ("rules.test.yaml", "retrain.test.yaml")
+METRIC = re.compile(r"\b(?:olivine_\w+|olivine:\w+|DCGM_\w+)")
 
 
 def groups() -> list[dict[str, Any]]:
@@ -37,7 +38,8 @@ def promtool(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
 def folder(tmp_path: Path) -> Path:
     """The rules as Prometheus reads them, which the operator would take out of the manifest."""
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups()}))
-    shutil.copy(Path(__file__).with_name("rules.test.yaml"), tmp_path)
+    for name in CASES:
+        shutil.copy(Path(__file__).with_name(name), tmp_path)
     return tmp_path
 
 
@@ -47,7 +49,7 @@ def test_prometheus_accepts_the_rules(folder: Path) -> None:
 
 
 def test_alerts_fire_when_they_should_and_only_then(folder: Path) -> None:
-    done = promtool("test", "rules", "rules.test.yaml", folder=folder)
+    done = promtool("test", "rules", *CASES, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -55,7 +57,8 @@ def test_every_alert_is_tested(folder: Path) -> None:
     alerts = {rule["alert"] for group in groups() for rule in group["rules"] if "alert" in rule}
     tested = {
         case["alertname"]
-        for test in yaml.safe_load((folder / "rules.test.yaml").read_text())["tests"]
+        for name in CASES
+        for test in yaml.safe_load((folder / name).read_text())["tests"]
         for case in test.get("alert_rule_test", [])
         if case["exp_alerts"]
     }
@@ -76,7 +79,7 @@ def test_rules_and_panels_read_what_there_is() -> None:
     queries = [rule["expr"] for group in groups() for rule in group["rules"]]
     queries += [target["expr"] for panel in build_dashboard()["panels"] for target in panel["targets"]]
     used = {name for query in queries for name in METRIC.findall(query)}
-    assert used <= TRAINER_METRICS | RECORDED | DCGM_METRICS
+    assert used <= TRAINER_METRICS | PUSHED_METRICS | RECORDED | DCGM_METRICS
     assert len(used) > 10
 
 

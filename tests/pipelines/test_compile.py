@@ -87,10 +87,10 @@ def test_what_is_cached_has_the_id_of_every_input_among_its_parameters(spec: dic
     """The platform's cache key knows names of artifacts, not their content."""
     for stage, task, component in tasks_of(spec):
         cached = task.get("cachingOptions", {}).get("enableCache", False)
-        reads_a_folder = stage == "ingest" and spec["pipelineInfo"]["name"] == "olivine-full"
+        reads_a_folder = stage == "ingest" and spec["pipelineInfo"]["name"] != "olivine-retrain-on-new-drives"
         assert cached == (stage not in NEVER_CACHED and not reads_a_folder), stage
         for port in task["inputs"].get("artifacts", {}):
-            parameter = f"{port}_ids" if stage == "report" else f"{port}_id"
+            parameter = f"{port}_ids" if stage in ("report", "compare") else f"{port}_id"
             source = task["inputs"]["parameters"][parameter]
             assert "runtimeValue" not in source, (stage, port)
             assert component["inputDefinitions"]["parameters"][parameter]
@@ -113,6 +113,9 @@ def test_kubernetes_gives_every_step_credentials_a_run_and_a_timeout(name: str) 
         json_format.ParseDict(config, kubernetes_executor_config_pb2.KubernetesExecutorConfig())
         assert int(config["activeDeadlineSeconds"]) >= 1800
         assert config["fieldPathAsEnv"] == [{"name": "OLIVINE_RUN", "fieldPath": "metadata.labels['pipeline/runid']"}]
+        (settings,) = config["configMapAsEnv"]
+        assert (settings["configMapName"], settings["optional"]) == ("olivine-settings", True)
+        assert settings["keyToEnv"] == [{"configMapKey": "pushgateway", "envVar": "OLIVINE_PUSHGATEWAY"}]
         (secret,) = config["secretAsEnv"]
         assert (secret["secretName"], secret["optional"]) == ("olivine-s3", True)
 
@@ -134,11 +137,23 @@ def test_a_random_start_is_shown_without_a_backbone() -> None:
     assert starts == {"random": False, "backbone": True}
 
 
+def test_recipes_are_compared_one_after_the_other() -> None:
+    """Recipes that share labels then find them, and a pretraining has the nodes for itself."""
+    limits = {
+        task["taskInfo"]["name"]: task["iteratorPolicy"]["parallelismLimit"]
+        for component in documents("compare_recipes")[0]["components"].values()
+        for task in component.get("dag", {}).get("tasks", {}).values()
+        if "parameterIterator" in task
+    }
+    assert limits == {"recipes": 1, "label fractions": 4, "seeds": 8}
+
+
 REQUIRED = {
     "full": ["drives", "store"],
     "retrain_on_new_drives": ["store"],
     "relabel": ["drives_id", "store"],
     "evaluate_only": ["drives_id", "segmenter_id", "store"],
+    "compare_recipes": ["drives", "store"],
 }
 
 
@@ -147,7 +162,10 @@ def test_the_form_explains_every_parameter(name: str) -> None:
     inputs = documents(name)[0]["root"]["inputDefinitions"]["parameters"]
     assert all(value["description"] for value in inputs.values())
     assert [key for key, value in inputs.items() if not value.get("isOptional")] == REQUIRED[name]
-    assert inputs["recipe"]["defaultValue"] == "olivine"
+    if name == "compare_recipes":
+        assert [inputs[key]["defaultValue"] for key in ("recipes", "baseline")] == [["slidr", "olivine"], "random"]
+    else:
+        assert inputs["recipe"]["defaultValue"] == "olivine"
 
 
 def test_an_image_stands_in_every_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from olivine.errors import ConfigError, OlivineError
+from olivine.kfp_io import ExecutorInput
 from olivine.platform import kfp_local
 from olivine.platform.compiled_pipelines import load_pipeline, parse_pipeline
 from olivine.platform.kfp_local import check_private_api, run_orchestrator
@@ -30,6 +31,7 @@ class OtherHandler:
         ("kfp.local.subprocess_task_handler", "SubprocessTaskHandler", OtherHandler),
         ("kfp.local.task_dispatcher", "subprocess_task_handler", object()),
         ("kfp.local.task_dispatcher", "logging_utils", object()),
+        ("kfp.local.executor_input_utils", "dsl_artifact_to_artifact_list", lambda artifacts: artifacts),
         ("kfp.local.orchestrator.task_spec_utils", "create_parameter_loop_iteration_task_spec", lambda spec: spec),
     ],
 )
@@ -93,3 +95,32 @@ def test_commands_arrive_with_their_placeholders_filled_in(tmp_path: Path) -> No
     assert command[:3] == ["olivine", "ingest", "--executor-input"]
     assert str(tmp_path / "steps") in command[3]
     assert parse_pipeline("full", load_pipeline("full").text).retries["ingest"] == 2
+
+
+def test_loops_within_loops_are_collected_in_their_order(tmp_path: Path) -> None:
+    """Without processes: every step answers with an artifact and an id that say what it was called with."""
+    seen: list[tuple[str, ExecutorInput]] = []
+
+    def answer(command: list[str]) -> None:
+        word, io = command[1], ExecutorInput.parse(command[3])
+        seen.append((word, io))
+        given = io.parameters
+        id = f"{word}({given['segmenter_id']})" if word == "evaluate" else f"{word}({given.get('recipe')})"
+        if word == "finetune":
+            id = f"{given['recipe']}/{given['every_nth']:.0f}/{given['seed']:.0f}/{given.get('backbone_id') or '-'}"
+        io.write_raw(next(iter(io.output_paths())), {"id": id}, {"id": id} if word not in ("compare", "close") else {})
+
+    given = {"recipes": ["a", "b"], "baseline": "r", "fractions": [4, 2], "seeds": [1, 0]}
+    run_orchestrator(load_pipeline("compare_recipes").text, PARAMETERS | given, tmp_path, answer)
+    (compared,) = [io for word, io in seen if word == "compare"]
+    arms = {"baseline": [("r", "-")], "metrics": [("a", "pretrain(a)"), ("b", "pretrain(b)")]}
+    for port, starts in arms.items():
+        expected = [
+            [[f"evaluate({recipe}/{every_nth}/{seed}/{start})" for seed in (1, 0)] for every_nth in (4, 2)]
+            for recipe, start in starts
+        ]
+        ids = compared.parameters[f"{port}_ids"]
+        assert ids == (expected if port == "metrics" else expected[0])
+        shown = [entry.metadata["id"] for entry in compared.raw.inputs.artifacts[port].artifacts]
+        assert shown == [id for arm in expected for fraction in arm for id in fraction]
+    assert [io.parameters["recipe"] for word, io in seen if word == "pretrain"] == ["a", "b"]

@@ -10,6 +10,7 @@ import pytest
 from registry.samples import VERSION, add
 from runner_bench import Bench
 
+from olivine.artifacts import find_artifact
 from olivine.errors import DataError
 from olivine.platform.local import run_pipeline
 from olivine.registry.decision import Decision
@@ -44,6 +45,12 @@ def test_a_fleet_that_grows(bench: Bench, tmp_path: Path) -> None:
     add(store, tmp_path, "tuesday")
     assert sorted(retrain(bench)) == sorted([*first, "evaluate"]), "the promoted one is scored on the new drives too"
     assert read_marked(store).keys() == {"monday", "tuesday"}
+    cold, warm = bench.calls("pretrain")
+    assert cold["parameters"]["start_id"] == ""
+    (first_backbone,) = (step.id for step in bench.watched.ended if step.id == warm["parameters"]["start_id"])
+    assert (
+        find_artifact(store, "pretrain", first_backbone).manifest.inputs["drives"].id == cold["parameters"]["drives_id"]
+    )
     newest, oldest = read_history(store)
     decision = read_document(store, f"records/decisions/{newest.decision}.json", Decision)
     assert (decision.candidate_miou, decision.baseline_miou, decision.margin) == (0.25, 0.25, 0.01)

@@ -13,7 +13,7 @@ import pytest
 from olivine.errors import ConfigError, OlivineError, StoreError
 from olivine.store import Store, open_store
 
-WRONG_SECRET = "wrong-secret-5d2e8f"
+WRONG_SECRET = "wrong-secret-5d2e8f"  # pragma: allowlist secret
 USED_BEFORE_FORK = """
 import os, sys
 from olivine.errors import ConfigError

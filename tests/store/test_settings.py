@@ -35,7 +35,15 @@ def test_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     "endpoint",
-    ["127.0.0.1:1", "ftp://host", "http://", "http://u:hunter2@host", "http://h/path", "http://h:x", "http://["],
+    [
+        "127.0.0.1:1",
+        "ftp://host",
+        "http://",
+        "http://u:hunter2@host",
+        "http://h/path",
+        "http://h:x",
+        "http://[",
+    ],  # pragma: allowlist secret
 )
 def test_bad_endpoints(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")

@@ -67,17 +67,25 @@ def test_mlflow(tmp_path, monkeypatch):
     assert run.data.tags["git"] == "abc"
 
 
+def scrape(metrics):
+    return urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics", timeout=10).read().decode().splitlines()
+
+
+def scraped(metrics):
+    labels = f'{{node="{socket.gethostname()}",run_id="{"f" * 12}"}}'
+    return {line.split("{")[0]: line.rsplit(" ", 1)[1] for line in scrape(metrics) if labels in line}
+
+
 def test_prometheus():
     pytest.importorskip("prometheus_client")
     traffic = Traffic(read_bytes=10, written_bytes=5, requests=3)
     (metrics,) = opened(Execution(metrics_port=0), traffic)
+    began = scraped(metrics)
     for facts in [*FACTS, SKIPPED]:
         metrics.step(facts)
     metrics.checkpoint(1.5, 1000)
-    lines = urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}/metrics", timeout=10).read().decode().splitlines()
+    values, lines = scraped(metrics), scrape(metrics)
     metrics.close()
-    labels = f'{{node="{socket.gethostname()}",run_id="{"f" * 12}"}}'
-    values = {line.split("{")[0]: line.rsplit(" ", 1)[1] for line in lines if labels in line}
     wanted = {
         "olivine_train_loss": 1.0,
         "olivine_train_lr": 0.1,
@@ -94,7 +102,10 @@ def test_prometheus():
     }
     assert {name: float(values[name]) for name in wanted} == wanted
     assert float(values["olivine_train_data_wait_seconds_total"]) == pytest.approx(0.3)
-    assert float(values["olivine_train_last_step_timestamp_seconds"]) > 1.7e9
+    for name in ("step", "checkpoint"):
+        # Before the first one it is the start, so that no alert counts from 1970.
+        times = [float(at[f"olivine_train_last_{name}_timestamp_seconds"]) for at in (began, values)]
+        assert 1.7e9 < times[0] < times[1]
     assert f'olivine_run_info{{git="abc",image="",run="{"f" * 12}"}} 1.0' in lines
 
 

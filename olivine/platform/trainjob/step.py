@@ -83,7 +83,8 @@ def launch_command(call: StepCall) -> list[str]:
     """What each node runs: the command that a person would type, which starts torchrun and maps its exit codes."""
     command = ["olivine", "pretrain", "--launch", "--store", call.store, "--recipe", call.recipe]
     for port, id in call.inputs.items():
-        command += [f"--{port.replace('_', '-')}", id]
+        # The port `start` may be empty.
+        command += [f"--{port.replace('_', '-')}", id] if id else []
     for setting in call.settings:
         command += ["--set", setting]
     return command

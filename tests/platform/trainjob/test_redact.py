@@ -6,7 +6,7 @@ import pytest
 
 from olivine.platform.trainjob.failure import redact
 
-SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCY"
+SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCY"  # pragma: allowlist secret
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCY"
         f"Authorization: Bearer {SECRET}",
         f"https://user:{SECRET}@host/path",
         f"https://host/key?X-Amz-Signature={'ab12' * 8}&x=1",
-        "id AKIAIOSFODNN7EXAMPLE in the clear",
+        "id AKIAIOSFODNN7EXAMPLE in the clear",  # pragma: allowlist secret
         f"https://host/key?X-Amz-Security-Token={SECRET}&x=1",
         f"credential={SECRET}",
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,13 @@ def test_the_nodes_run_what_a_person_would_type(call: StepCall) -> None:
     shown = CliRunner().invoke(app, ["pretrain", "--help"], env={"COLUMNS": "200"}).output
     for flag in {word for word in command if word.startswith("--")} - {"--launch"}:
         assert flag in shown
+
+
+@pytest.mark.parametrize("start", ["", "d" * 64])
+def test_the_nodes_start_from_a_backbone_only_where_there_is_one(call: StepCall, start: str) -> None:
+    command = launch_command(replace(call, inputs=call.inputs | {"start": start}))
+    assert "" not in command
+    assert ("--start" in command) == bool(start)
 
 
 def executor_input(folder: Path, call: StepCall, **parameters: Any) -> str:
