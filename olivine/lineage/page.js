@@ -95,7 +95,8 @@ function heading(title, span) {
 
 function choose(id) {
   current = byId.get(id);
-  location.replace(`#${id}`);
+  // In a frame the address is the page's around it, and would be opened in here.
+  if (window === window.top) location.replace(`#${id}`);
   const other = compared && compared !== current ? compared : null;
   const compare = element("button", compared === current ? "This one is compared with: choose another" : "Compare others with this", { type: "button", id: "compare" });
   compare.addEventListener("click", () => { compared = current; choose(id); });

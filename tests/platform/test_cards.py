@@ -18,6 +18,7 @@ from olivine.nuscenes_categories import CATEGORY_NAMES
 from olivine.platform import executor
 from olivine.platform.cards import confusion_metadata
 from olivine.platform.close_step import run_close_executor
+from olivine.platform.made import note_made
 from olivine.registry.claim import claim
 from olivine.store import Store, open_store
 
@@ -99,6 +100,24 @@ def closing_page(store, tmp_path: Path, run: str) -> str:
     given["outputs"] = {"outputFile": str(tmp_path / "out.json"), "artifacts": outputs}
     assert run_close_executor(json.dumps(given)) == "SUCCEEDED"
     return page.read_text()
+
+
+def test_the_lineage_in_the_closing_page_answers_in_a_browser(tmp_path: Path, publish_sample, browser) -> None:
+    store = open_store(str(tmp_path / "store"))
+    drives = publish_sample(store)
+    note_made(publish_sample(store, 1, drives=drives), "run-1")
+    page_file = tmp_path / "closing.html"
+    page_file.write_text(closing_page(store, tmp_path, "run-1"))
+    page = browser.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(page_file.as_uri())
+    inner = page.frame_locator("iframe")
+    inner.locator(".row", has_text=drives.id[:12]).click()
+    assert inner.locator("#details h2").first.inner_text().startswith(f"drives {drives.id[:12]}")
+    page.close()
+    assert problems == []
 
 
 def test_the_closing_page_shows_what_the_run_made_and_from_what(tmp_path: Path, publish_sample, monkeypatch) -> None:
