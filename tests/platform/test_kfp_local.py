@@ -124,3 +124,21 @@ def test_loops_within_loops_are_collected_in_their_order(tmp_path: Path) -> None
         shown = [entry.metadata["id"] for entry in compared.raw.inputs.artifacts[port].artifacts]
         assert shown == [id for arm in expected for fraction in arm for id in fraction]
     assert [io.parameters["recipe"] for word, io in seen if word == "pretrain"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("start", ["b" * 64, ""])
+def test_a_retraining_starts_from_what_its_plan_says(tmp_path: Path, start: str) -> None:
+    seen: dict[str, ExecutorInput] = {}
+
+    def answer(command: list[str]) -> None:
+        word, io = command[1], ExecutorInput.parse(command[3])
+        seen[word] = io
+        outputs = {"plan": "p", "source": "plan:p", "start": start, "promoted": ""} if word == "plan" else {"id": word}
+        io.write_raw(next(iter(io.output_paths())), {}, outputs if word not in ("gate", "close") else {})
+
+    run_orchestrator(load_pipeline("retrain_on_new_drives").text, {"store": "store"}, tmp_path, answer)
+    assert seen["plan"].parameters["warm_start"] is True
+    assert seen["pretrain"].parameters["start_id"] == start
+    assert seen["pretrain"].parameters["drives_id"] == "ingest"
+    assert seen["finetune"].parameters["backbone_id"] == "pretrain"
+    assert seen["gate"].parameters["plan"] == "p"
