@@ -83,7 +83,7 @@ def test_what_is_seen_of_a_keyframe(chain):
     assert camera.mask_HW[row, column] == label_M[0]
     point_4 = np.append(view.points_N3[keyframe.pair_point_M[0]], 1)
     x, y, depth = camera.intrinsic_33 @ (np.linalg.inv(camera.camera_to_lidar_44) @ point_4)[:3]
-    assert (int(y / depth), int(x / depth)) == (row, column)
+    assert (np.rint(y / depth), np.rint(x / depth)) == (row, column)
     assert read_view(chain.made["ingest"], labels, "").keyframe == Pack(labels).index.column("keyframe")[0]
     with pytest.raises(UsageError, match=r"have no keyframe 'abc'; the first is "):
         read_view(chain.made["ingest"], labels, "abc")
