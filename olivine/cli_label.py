@@ -29,7 +29,7 @@ def fetch_weights(
 
     if not name:
         for known, source in SOURCES.items():
-            where = source.repository or "package index"
+            where = f"{source.repository}, not checked against the hub" if source.repository else "package index"
             print(f"{known:20} {source.part:10} {source.size_mb:5} MB  {source.licence:11} {source.what} ({where})")
         return
     if name in SOURCES:
