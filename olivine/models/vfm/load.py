@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from olivine.errors import UsageError
+from olivine.models.vfm.automatic import AutomaticMasks
 from olivine.models.vfm.device import choose_device
 from olivine.models.vfm.grounding_dino import DetectorNetwork, GroundingDino
 from olivine.models.vfm.recipe import DetectorRecipe, SegmenterRecipe
@@ -45,15 +46,8 @@ def load_segmenter(recipe: SegmenterRecipe, device: str, batch: int) -> Segmente
 
 def load_automatic(recipe: SegmenterRecipe, device: str) -> AutomaticSegmenter:
     """The segmenter of a recipe, for masks without boxes (errors: as `load_detector`)."""
-    if recipe.name != "mobile_sam" and recipe.backend != "original":
-        raise UsageError(
-            "label.superpixels=automatic needs label.segmenter.name=mobile_sam or label.segmenter.backend=original."
-        )
-    from olivine.models.vfm import sam_original
-
-    network = _segmenter_network(recipe, choose_device(device))
-    assert isinstance(network, sam_original.OriginalSam)
-    return sam_original.AutomaticMasks(network, recipe)
+    chosen = choose_device(device)
+    return AutomaticMasks(Sam(_segmenter_network(recipe, chosen), recipe, chosen, 1), recipe)
 
 
 def _segmenter_network(recipe: SegmenterRecipe, device: torch.device) -> SegmenterNetwork:

@@ -38,12 +38,20 @@ class SegmenterNetwork(Protocol):
         """Logits [K, s, s] at a quarter of the side, and predicted IoU [K], for boxes in pixels of the input."""
         ...
 
+    def decode_points(self, embedding: Any, point_K2: Tensor, min_quality: float) -> tuple[Tensor, Tensor]:
+        """Three masks a point (x, y in pixels of the input), those alone whose predicted IoU is above `min_quality`:
+
+        logits [M, s, s] and predicted IoU [M], in the order of the points.
+        """
+        ...
+
 
 class Sam:
     """The segmenter: `embed` and `segment` of `olivine.models.vfm.seam`."""
 
     def __init__(self, network: SegmenterNetwork, recipe: SegmenterRecipe, device: torch.device, batch: int) -> None:
         self._network, self._precision, self._device, self._batch = network, recipe.precision, device, batch
+        self.side = network.side
 
     def embed(self, images: list[Image]) -> list[Any]:
         """As `Segmenter.embed`."""
@@ -56,12 +64,12 @@ class Sam:
 
     def _prepare(self, image: Image) -> Tensor:
         side = self._network.side
-        height, width = self._shown(image.shape[:2])
+        height, width = self.shown(image.shape[:2])
         pixels_3hw = normalise(resize(image, (height, width)))
         # Padded after the normalisation, as the authors do: with zeros, which are the mean colour.
         return functional.pad(pixels_3hw, (0, side - width, 0, side - height))
 
-    def _shown(self, size: tuple[int, ...]) -> tuple[int, int]:
+    def shown(self, size: tuple[int, ...]) -> tuple[int, int]:
         """(height, width) of the image within the square."""
         side = self._network.side
         if not self._network.keeps_aspect:
@@ -71,22 +79,29 @@ class Sam:
 
     def segment(self, embedding: Any, size: tuple[int, int], box_K4: NDArray[np.float32]) -> Masks:
         """As `Segmenter.segment`."""
-        shown = self._shown(size)
+        shown = self.shown(size)
         scale_4 = np.array([shown[1] / size[1], shown[0] / size[0]] * 2, np.float32)
         scaled_K4 = torch.from_numpy(box_K4 * scale_4).to(self._device)
         masks, quality = [np.zeros((0, *size), bool)], [np.zeros(0, np.float32)]
         for part_k4 in torch.split(scaled_K4, _BOXES_AT_ONCE) if len(box_K4) else ():
             with torch.inference_mode(), autocast(self._device, self._precision):
                 logits_kss, quality_k = self._network.decode(embedding, part_k4)
-            masks.append((self._enlarge(logits_kss.float(), shown, size) > 0).cpu().numpy())
+            masks.append((self.enlarge(logits_kss.float(), size) > 0).cpu().numpy())
             quality.append(quality_k.float().cpu().numpy())
         return Masks(np.concatenate(masks), np.concatenate(quality))
 
-    def _enlarge(self, logits_kss: Tensor, shown: tuple[int, int], size: tuple[int, int]) -> Tensor:
+    def decode_points(self, embedding: Any, point_K2: Tensor, min_quality: float) -> tuple[Tensor, Tensor]:
+        """As `SegmenterNetwork.decode_points`."""
+        with torch.inference_mode(), autocast(self._device, self._precision):
+            logits_Mss, quality_M = self._network.decode_points(embedding, point_K2.to(self._device), min_quality)
+        return logits_Mss.float(), quality_M.float()
+
+    def enlarge(self, logits_kss: Tensor, size: tuple[int, int]) -> Tensor:
         """Logits at the image's size, as the authors enlarge them: SAM to the square first, to cut off its padding."""
         logits_k1ss = logits_kss[:, None]
         if self._network.keeps_aspect:
             square = (self._network.side, self._network.side)
             logits_k1ss = functional.interpolate(logits_k1ss, square, mode="bilinear", align_corners=False)
-            logits_k1ss = logits_k1ss[..., : shown[0], : shown[1]]
+            height, width = self.shown(size)
+            logits_k1ss = logits_k1ss[..., :height, :width]
         return functional.interpolate(logits_k1ss, size, mode="bilinear", align_corners=False)[:, 0]

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from olivine.errors import ConfigError, DataError
 from olivine.models.image.checkpoint import read_tensors
 from olivine.models.image.mobilesam import MobileSamNetwork, build_network, encoder_tensors
 from olivine.models.image.weights import MOBILESAM, read_verified
-from olivine.models.vfm.grounding_dino import resize
-from olivine.models.vfm.recipe import SegmenterRecipe
-from olivine.models.vfm.seam import Image
+from olivine.models.vfm.sam_points import PointDecoder
 from olivine.models.vfm.weights import EXTRA, check_names
 
 try:
-    from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
+    from segment_anything import sam_model_registry
     from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
     from segment_anything.modeling import Sam as SamModules
 except ImportError as missing:
@@ -41,6 +36,7 @@ class OriginalSam:
     def __init__(self, modules: Any, device: torch.device) -> None:
         self.modules = modules.eval().requires_grad_(False).to(device)
         self.side: int = modules.image_encoder.img_size
+        self._points = PointDecoder(self.modules)
 
     def embed(self, pixels_B3SS: Tensor) -> list[Any]:
         """As `SegmenterNetwork.embed`."""
@@ -58,36 +54,9 @@ class OriginalSam:
         )
         return logits_K1ss[:, 0], quality_K1[:, 0]
 
-
-class AutomaticMasks:
-    """Segments of images without boxes: the masks of a grid of points, by the package's own generator."""
-
-    def __init__(self, network: OriginalSam, recipe: SegmenterRecipe) -> None:
-        self._side = network.side
-        # The generator remembers the image that it is at.
-        self._one_at_a_time = threading.Lock()
-        self._generator = SamAutomaticMaskGenerator(
-            network.modules,
-            points_per_side=recipe.points_per_side,
-            pred_iou_thresh=recipe.min_quality,
-            stability_score_thresh=recipe.min_stability,
-        )
-
-    def segments(self, image: Image) -> NDArray[np.int64]:
-        """As `AutomaticSegmenter.segments`; found at the size that the network sees, and enlarged by the nearest."""
-        height, width = image.shape[:2]
-        scale = min(1.0, self._side / max(height, width))
-        small = (max(1, round(height * scale)), max(1, round(width * scale)))
-        with self._one_at_a_time:
-            masks = self._generator.generate(resize(image, small))
-        ids_hw = np.full(small, -1, np.int64)
-        # The largest first, so that parts lie on their wholes.
-        for number, mask in enumerate(sorted(masks, key=lambda mask: (-mask["area"], mask["bbox"]))):
-            ids_hw[mask["segmentation"]] = number
-        rows = ((np.arange(height) + 0.5) * small[0] / height).astype(np.intp)
-        columns = ((np.arange(width) + 0.5) * small[1] / width).astype(np.intp)
-        enlarged_HW: NDArray[np.int64] = ids_hw[rows[:, None], columns]
-        return enlarged_HW
+    def decode_points(self, embedding: Any, point_K2: Tensor, min_quality: float) -> tuple[Tensor, Tensor]:
+        """As `SegmenterNetwork.decode_points`."""
+        return self._points.decode(embedding, point_K2, min_quality)
 
 
 class SizedEncoder(nn.Module):

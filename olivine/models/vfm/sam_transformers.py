@@ -35,6 +35,12 @@ class TransformersSam:
         output = self.model(image_embeddings=embedding, input_boxes=box_K4[None], multimask_output=False)
         return output.pred_masks[0, :, 0], output.iou_scores[0, :, 0]
 
+    def decode_points(self, embedding: Any, point_K2: Tensor, min_quality: float) -> tuple[Tensor, Tensor]:
+        """As `SegmenterNetwork.decode_points`."""
+        output = self.model(image_embeddings=embedding, input_points=point_K2[None, :, None], multimask_output=True)
+        good_K3 = output.iou_scores[0] > min_quality
+        return output.pred_masks[0][good_K3], output.iou_scores[0][good_K3]
+
 
 class TransformersSam2(TransformersSam):
     """SAM 2 behind `SegmenterNetwork`: an embedding is a list of maps at several strides."""

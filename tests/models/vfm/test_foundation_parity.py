@@ -108,6 +108,25 @@ def test_sam(segmenters):
     assert 0.01 < one.mask_KHW.mean() < 0.99
 
 
+def test_sam_at_points(segmenters):
+    image, point_K2 = photo(180, 320), torch.tensor([[100.0, 50.0], [800.0, 400.0], [512.0, 288.0]])
+    found = {}
+    for name, network in segmenters.items():
+        segmenter = Sam(network, SegmenterRecipe(), CPU, 1)
+        embedding = segmenter.embed([image])[0]
+        found[name] = segmenter.decode_points(embedding, point_K2, -10.0)
+        middle = float(found[name][1].median())
+        logits_Mss, quality_M = segmenter.decode_points(embedding, point_K2, middle)
+        above_M = found[name][1] > middle
+        assert len(quality_M) == above_M.sum() == 4
+        torch.testing.assert_close(logits_Mss, found[name][0][above_M], atol=1e-4, rtol=1e-4)
+    (one_Mss, one_M), (other_Mss, other_M) = found["original"], found["transformers"]
+    assert one_Mss.shape == (9, 256, 256)
+    torch.testing.assert_close(one_M, other_M, atol=2e-3, rtol=0)
+    assert ((one_Mss > 0) == (other_Mss > 0)).float().mean() > 0.998
+    assert 0.01 < (one_Mss > 0).float().mean() < 0.99
+
+
 def test_what_is_done_around_the_network_is_what_its_authors_do(segmenters):
     from segment_anything import SamPredictor
 
