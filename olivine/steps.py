@@ -61,7 +61,7 @@ def _prepare(word: str, call: StepCall) -> tuple[Store, dict[str, Artifact], Any
         raise UsageError(f"recipe {call.recipe!r} has no {word}: fine-tune without a backbone, which is its method.")
     store = open_store(call.store)
     inputs = {port: found for port in BY_WORD[word].takes if (found := _find_input(word, port, store, call))}
-    _refuse_withdrawn(store, inputs.get("drives"))
+    refuse_withdrawn(store, inputs.get("drives"))
     return store, inputs, recipe
 
 
@@ -74,8 +74,8 @@ def _find_input(word: str, port: str, store: Store, call: StepCall) -> Artifact 
     raise UsageError(f"say which {port} to use: --{port.replace('_', '-')} ID, as `olivine {maker}` printed it.")
 
 
-def _refuse_withdrawn(store: Store, drives: Artifact | None) -> None:
-    """Nothing more is made from drives that hold a withdrawn one."""
+def refuse_withdrawn(store: Store, drives: Artifact | None) -> None:
+    """Nothing more is made from drives that hold a withdrawn one: UsageError with the reasons."""
     held = set(drives.manifest.summary.get("drives", [])) if drives else set()
     gone = {drive: found for drive, found in withdrawals(store).items() if drive in held} if held else {}
     if drives and gone:

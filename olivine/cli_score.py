@@ -1,0 +1,66 @@
+"""Commands about predictions: write them in official layouts, and score what anyone wrote."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from olivine.cli_options import JsonOption, StoreOption
+
+score_app = typer.Typer(help="Score predictions made by anyone, by the official definition.", no_args_is_help=True)
+
+
+def predict(
+    drives: Annotated[str, typer.Option(help="Id of the drives to predict on, or its first 6 or more characters.")],
+    segmenter: Annotated[str, typer.Option(help="Id of the segmenter, or its first 6 or more characters.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; it may not be there yet.")],
+    split: Annotated[Literal["test", "select"], typer.Option(help="What to predict; needs no hand labels.")] = "test",
+    store: StoreOption = "./store",
+    as_json: JsonOption = False,
+) -> None:
+    """Write a segmenter's predictions as the nuScenes lidarseg devkit takes them."""
+    from olivine.artifacts import find_artifact
+    from olivine.steps import refuse_withdrawn
+    from olivine.store import open_store
+
+    opened = open_store(store)
+    given = find_artifact(opened, "ingest", drives, "drives")
+    model = find_artifact(opened, "finetune", segmenter, "segmenter")
+    refuse_withdrawn(opened, given)
+    from olivine.evaluate.predict import write_predictions
+
+    written = write_predictions(given, model, split, out)
+    if as_json:
+        print(json.dumps(written.as_json()))
+        return
+    print(f"{written.keyframes} keyframes: {written.predictions}")
+
+
+@score_app.command("nuscenes-lidarseg")
+def score_nuscenes_lidarseg(
+    predictions: Annotated[Path, typer.Option(help="Folder of <LiDAR token>_lidarseg.bin, uint8 1..16 a point.")],
+    ground_truth: Annotated[Path, typer.Option(help="Folder of such files with 0..16, or a nuScenes data set.")],
+    version: Annotated[str, typer.Option(help="For a data set: folder of its tables.")] = "",
+    split: Annotated[Literal["train", "select", "test"], typer.Option(help="For a data set: what to score.")] = "test",
+    as_json: JsonOption = False,
+) -> None:
+    """Score folders of predictions as the nuScenes lidarseg evaluator does."""
+    from olivine.ingest.nuscenes import lidarseg_files
+    from olivine.metrics.score import score_nuscenes_lidarseg as score
+
+    truth = lidarseg_files(ground_truth, version, split) if version else ground_truth
+    _print_score(score(predictions, truth, raw_labels=bool(version)), as_json)
+
+
+def _print_score(result: dict[str, object], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result))
+        return
+    per_category = result["per_category"]
+    assert isinstance(per_category, dict)
+    for name, value in per_category.items():
+        print(f"{name:22} {'absent' if value is None else f'{value:.4f}'}")
+    print(f"{'mIoU':22} {result['miou']:.4f}")
