@@ -13,7 +13,7 @@ from olivine import __version__, cli_platform
 from olivine.cli_label import label_app
 from olivine.cli_lineage import card, drives_app, lineage_app
 from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
-from olivine.cli_research import recipes, study_app, weights_app
+from olivine.cli_research import datasets_app, recipes, study_app, weights_app
 from olivine.cli_score import predict, score_app
 from olivine.errors import DataError, OlivineError, UsageError
 from olivine.stages import BY_WORD
@@ -32,6 +32,7 @@ store_app = typer.Typer(help="Object storage: prepare it, check what is in it, h
 app.add_typer(label_app, name="label")
 app.add_typer(study_app, name="study")
 app.add_typer(weights_app, name="weights")
+app.add_typer(datasets_app, name="datasets")
 app.command()(recipes)
 app.add_typer(lineage_app, name="lineage")
 app.add_typer(drives_app, name="drives")

@@ -21,6 +21,7 @@ from browser import browser  # noqa: F401  (fixture)
 from chain import chain, chain_root, own_chain, own_root  # noqa: F401  (fixtures)
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from in_process import olivine  # noqa: F401  (fixture)
 from minio import Minio
 
 from olivine.artifacts import Artifact, Output, begin

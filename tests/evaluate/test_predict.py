@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from chain import VERSION, command_line
+from chain import VERSION
 
 from olivine.artifacts.withdrawn import withdraw
 from olivine.drives import Drives
@@ -98,23 +98,23 @@ def test_an_empty_split_and_a_token_that_climbs(chain, tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_command(own_chain, tmp_path):
+def test_the_command(olivine, own_chain, tmp_path):
     ids = ["--drives", own_chain.made["ingest"].id[:8], "--segmenter", own_chain.made["finetune"].id[:8]]
-    call = ["predict", *ids, "--store", own_chain.store.url, "--out", str(tmp_path / "out"), "--json"]
-    done = command_line(*call)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    call = ["predict", *ids, "--store", own_chain.store.url, "--out", tmp_path / "out"]
+    code, out, _ = olivine(*call, "--json")
+    assert code == 0
+    found = json.loads(out)
     assert found["segmenter"] == own_chain.made["finetune"].id
     assert len(list((tmp_path / "out/lidarseg/mini_val").iterdir())) == found["keyframes"] == 2
-    again = command_line(*call)
-    assert again.returncode == 64
-    assert "is there already" in again.stderr
+    code, _, err = olivine(*call)
+    assert code == 64
+    assert "is there already" in err
 
 
-def test_nothing_is_predicted_on_withdrawn_drives(own_chain, tmp_path):
+def test_nothing_is_predicted_on_withdrawn_drives(olivine, own_chain, tmp_path):
     withdraw(own_chain.store, own_chain.made["ingest"].manifest.summary["drives"][0], "a face is seen")
     ids = ["--drives", own_chain.made["ingest"].id, "--segmenter", own_chain.made["finetune"].id]
-    done = command_line("predict", *ids, "--store", own_chain.store.url, "--out", str(tmp_path / "out"))
-    assert done.returncode == 64
-    assert "hold what was withdrawn" in done.stderr
+    code, _, err = olivine("predict", *ids, "--store", own_chain.store.url, "--out", tmp_path / "out")
+    assert code == 64
+    assert "hold what was withdrawn" in err
     assert not (tmp_path / "out").exists()
