@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Optional
 
 import typer
 
@@ -55,12 +55,50 @@ def score_nuscenes_lidarseg(
     _print_score(score(predictions, truth, raw_labels=bool(version)), as_json)
 
 
-def _print_score(result: dict[str, object], as_json: bool) -> None:
+@score_app.command("semantickitti")
+def score_semantickitti(
+    predictions: Annotated[Path, typer.Option(help="Folder that holds sequences/08/predictions/000000.label ...")],
+    ground_truth: Annotated[Path, typer.Option(help="Folder that holds sequences/08/labels/000000.label ...")],
+    split: Annotated[Literal["train", "val", "test"], typer.Option(help="Sequences to score; val is 08.")] = "val",
+    as_json: JsonOption = False,
+) -> None:
+    """Score a folder of predictions as SemanticKITTI's evaluator does. Absent classes count 0 in the official mean."""
+    from olivine.metrics.semantickitti import score_semantickitti as score
+
+    result = score(predictions, ground_truth, split)
+    _print_score(result, as_json)
+    if not as_json:
+        print(f"{'mIoU, present classes':22} {result['miou_present']:.4f}")
+
+
+@score_app.command("kitti-object")
+def score_kitti_object(
+    predictions: Annotated[Path, typer.Option(help="Folder of 000000.txt ..., 16 fields a line, the last a score.")],
+    ground_truth: Annotated[Path, typer.Option(help="The benchmark's label_2.")],
+    frames: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="List of frames that must be there, as ImageSets/val.txt; default: those predicted."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score 3D detections as KITTI's evaluator does: AP at 40 recall points, on the ground and in space."""
+    from olivine.metrics.kitti_object import score_kitti_object as score
+
+    result = score(predictions, ground_truth, frames)
     if as_json:
         print(json.dumps(result))
         return
-    per_category = result["per_category"]
-    assert isinstance(per_category, dict)
-    for name, value in per_category.items():
+    for view, by_class in result["ap"].items():
+        for name, by_difficulty in by_class.items():
+            values = "  ".join(f"{difficulty} {100 * ap:6.2f}" for difficulty, ap in by_difficulty.items())
+            print(f"{view:3}  {name:10}  {values}")
+    print(f"{result['num_frames']} of {result['num_frames_of_ground_truth']} labelled frames")
+
+
+def _print_score(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result))
+        return
+    for name, value in result["per_category"].items():
         print(f"{name:22} {'absent' if value is None else f'{value:.4f}'}")
     print(f"{'mIoU':22} {result['miou']:.4f}")
