@@ -1,4 +1,4 @@
-"""Commands about predictions: write them in official layouts, and score what anyone wrote."""
+"""Commands about predictions: write them in official layouts, score what anyone wrote, and tabulate the scores."""
 
 from __future__ import annotations
 
@@ -37,6 +37,28 @@ def predict(
         print(json.dumps(written.as_json()))
         return
     print(f"{written.keyframes} keyframes: {written.predictions}")
+
+
+def table(
+    metrics: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="Id of metrics, as `olivine evaluate` printed it; once for each arm and seed."),
+    ] = None,
+    scores: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="ARM:SEED=FILE with what `olivine score ... --json` printed. May be repeated."),
+    ] = None,
+    baseline: Annotated[str, typer.Option(help="Arm that the others are compared with, seed by seed.")] = "",
+    out: Annotated[
+        Optional[list[Path]],  # noqa: UP045
+        typer.Option(help="File to write: .md, .tex, .csv or .json. May be repeated."),
+    ] = None,
+    store: StoreOption = "./store",
+) -> None:
+    """Compare arms class by class: mean, deviation, best and second best, paired differences."""
+    from olivine.report.arms_command import run_table
+
+    print(run_table(store, metrics or [], scores or [], baseline, out or []), end="")
 
 
 @score_app.command("nuscenes-lidarseg")
