@@ -13,7 +13,8 @@ from olivine import __version__, cli_platform
 from olivine.cli_label import label_app, view
 from olivine.cli_lineage import card, drives_app, gc, lineage_app
 from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
-from olivine.cli_research import recipes, study_app, weights_app
+from olivine.cli_research import datasets_app, recipes, study_app, weights_app
+from olivine.cli_score import predict, score_app, table
 from olivine.errors import DataError, OlivineError, UsageError
 from olivine.stages import BY_WORD
 
@@ -28,11 +29,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 store_app = typer.Typer(help="Object storage: prepare it, check what is in it, hand out links.", no_args_is_help=True)
-score_app = typer.Typer(help="Score predictions made by anyone, by the official definition.", no_args_is_help=True)
 app.add_typer(label_app, name="label")
 app.command()(view)
 app.add_typer(study_app, name="study")
 app.add_typer(weights_app, name="weights")
+app.add_typer(datasets_app, name="datasets")
 app.command()(recipes)
 app.add_typer(lineage_app, name="lineage")
 app.add_typer(drives_app, name="drives")
@@ -44,6 +45,8 @@ for command in cli_platform.COMMANDS:
     app.command()(command)
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
+app.command()(predict)
+app.command()(table)
 
 RecipeOption = Annotated[str, typer.Option(help="Name of a recipe; `olivine recipes` lists them.")]
 SetOption = Annotated[
@@ -404,28 +407,6 @@ def synth(
     with Progress("synth", (train_scenes + select_scenes + test_scenes) * keyframes, "keyframes") as progress:
         write_drives(out, recipe, lambda done, total: progress.advance(done - progress.done))
     print(out)
-
-
-@score_app.command("nuscenes-lidarseg")
-def score_nuscenes_lidarseg(
-    predictions: Annotated[Path, typer.Option(help="Folder of <LiDAR token>_lidarseg.bin, uint8 1..16 a point.")],
-    ground_truth: Annotated[Path, typer.Option(help="Folder of such files with 0..16, or a nuScenes data set.")],
-    version: Annotated[str, typer.Option(help="For a data set: folder of its tables.")] = "",
-    split: Annotated[Literal["train", "select", "test"], typer.Option(help="For a data set: what to score.")] = "test",
-    as_json: JsonOption = False,
-) -> None:
-    """Score folders of predictions as the nuScenes lidarseg evaluator does."""
-    from olivine.ingest.nuscenes import lidarseg_files
-    from olivine.metrics.score import score_nuscenes_lidarseg as score
-
-    truth = lidarseg_files(ground_truth, version, split) if version else ground_truth
-    result = score(predictions, truth, raw_labels=bool(version))
-    if as_json:
-        print(json.dumps(result))
-        return
-    for name, value in result["per_category"].items():
-        print(f"{name:22} {'absent' if value is None else f'{value:.4f}'}")
-    print(f"{'mIoU':22} {result['miou']:.4f}")
 
 
 @store_app.command("init")

@@ -1,18 +1,20 @@
-"""Commands of researchers: recipes, studies, and weights from and to other programs."""
+"""Commands of researchers: recipes, studies, weights from and to other programs, other data sets."""
 
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
 from olivine.cli_options import JsonOption, StoreOption
-from olivine.errors import UsageError
+from olivine.errors import DataError, UsageError
 
 study_app = typer.Typer(help="Studies: many recipes, seeds and label fractions, compared.", no_args_is_help=True)
 weights_app = typer.Typer(help="Network weights from and to other programs.", no_args_is_help=True)
+datasets_app = typer.Typer(help="Labelled data sets in the style of SemanticKITTI.", no_args_is_help=True)
 
 LayoutOption = Annotated[str, typer.Option(help="Whose layout: `olivine weights layouts` lists them.")]
 NetworkOption = Annotated[
@@ -109,3 +111,35 @@ def weights_layouts() -> None:
     from olivine.exchange.command import layout_lines
 
     print("\n".join(layout_lines()))
+
+
+@datasets_app.command("list")
+def datasets_list() -> None:
+    """List the data sets that have a table, one line each."""
+    from olivine.datasets.check import table_lines
+
+    print("\n".join(table_lines()))
+
+
+@datasets_app.command("check")
+def datasets_check(
+    name: Annotated[str, typer.Argument(help="Name of a data set, or the path of a table (JSON).")],
+    root: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    split: Annotated[str, typer.Option(help="Split to read.")] = "val",
+    as_json: JsonOption = False,
+) -> None:
+    """Read every scan of a split: points by class, unknown ids, wrong lengths, and what to know about the split."""
+    from olivine.datasets import load_table
+    from olivine.datasets.check import check_split
+
+    found = check_split(load_table(name), root, split)
+    if as_json:
+        print(json.dumps(found.as_json()))
+    else:
+        for class_name, points in found.points_by_class.items():
+            print(f"{class_name:16} {points:14}")
+        print(f"{found.scans} scans, {len(found.problems)} of them unsound")
+    for line in [*([f"note on {split}: {found.trap}"] if found.trap else []), *found.problems]:
+        print(line, file=sys.stderr)
+    if found.problems:
+        raise typer.Exit(DataError.exit_code)

@@ -62,7 +62,7 @@ def _prepare(word: str, call: StepCall) -> tuple[Store, dict[str, Artifact], Any
         raise UsageError(f"recipe {call.recipe!r} has no {word}: fine-tune without a backbone, which is its method.")
     store = open_store(call.store)
     inputs = {port: found for port in BY_WORD[word].takes if (found := _find_input(word, port, store, call))}
-    _refuse_withdrawn(store, inputs)
+    refuse_withdrawn(store, inputs)
     return store, inputs, recipe
 
 
@@ -76,8 +76,12 @@ def _find_input(word: str, port: str, store: Store, call: StepCall) -> Artifact 
     raise UsageError(f"say which {port} to use: --{port.replace('_', '-')} ID, as `olivine {maker}` printed it.")
 
 
-def _refuse_withdrawn(store: Store, inputs: dict[str, Artifact]) -> None:
-    """Nothing more is made from drives that hold a withdrawn one, nor from a backbone that was trained on one."""
+def refuse_withdrawn(store: Store, inputs: dict[str, Artifact]) -> None:
+    """Nothing more is made from drives that hold a withdrawn one, nor from a backbone that was trained on one.
+
+    Raises:
+        UsageError: with the reasons.
+    """
     drives, start = inputs.get("drives"), inputs.get("start")
     held = {"drives": set(drives.manifest.summary.get("drives", [])) if drives else set()}
     held["start"] = drives_behind(start) if start else set()

@@ -12,6 +12,7 @@ from browser import browser  # noqa: F401  (fixture)
 from chain import chain, chain_root, own_chain, own_root  # noqa: F401  (fixtures)
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from in_process import olivine  # noqa: F401  (fixture)
 
 from benchmarks.s3_server import BUCKET, S3Server, find_weed, free_ports
 from benchmarks.s3_server import s3_server as start_s3_server

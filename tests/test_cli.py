@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,21 +15,6 @@ from olivine.artifacts import open_artifact
 from olivine.recipes import METHODS, RECIPES, SCALES
 from olivine.stages import WORDS
 from olivine.store import open_store
-
-
-@pytest.fixture
-def olivine(monkeypatch, capsys):
-    """Call the command line in this process: (exit code, stdout, stderr)."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["olivine", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        out, err = capsys.readouterr()
-        return end.value.code or 0, out, err
-
-    return call
 
 
 def commands(group, path=()):

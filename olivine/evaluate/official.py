@@ -9,12 +9,11 @@ from pathlib import Path
 from olivine.artifacts import Artifact, find_artifact
 from olivine.drives import Drives
 from olivine.errors import ConfigError, UsageError
+from olivine.evaluate.submission import EVAL_SETS, Submission
 from olivine.metrics.confusion import Confusion
 from olivine.metrics.iou import mean_iou
 from olivine.nuscenes_categories import NUM_CATEGORIES
 from olivine.packs import Pack, bytes_array
-
-_EVAL_SETS = {"v1.0-mini": "mini_val", "v1.0-trainval": "val"}
 
 
 @dataclass(frozen=True)
@@ -43,19 +42,17 @@ def score_officially(drives: Artifact, metrics: Artifact, root: Path, version: s
         from nuscenes.eval.lidarseg.evaluate import LidarSegEval
     except ImportError as error:
         raise ConfigError("the nuScenes devkit is not installed: pip install 'olivine[official]'.") from error
-    if version not in _EVAL_SETS:
-        raise UsageError(f"{version} has no official evaluation split; known: {', '.join(_EVAL_SETS)}.")
+    if version not in EVAL_SETS:
+        raise UsageError(f"{version} has no official evaluation split; known: {', '.join(EVAL_SETS)}.")
     if not (root / version / "lidarseg.json").is_file():
         raise UsageError(f"{root} has no table {version}/lidarseg.json: give the raw data set with its hand labels.")
-    eval_set = _EVAL_SETS[version]
+    eval_set = EVAL_SETS[version]
     reader, pack = Drives(drives), Pack(metrics)
     lidar_token = reader.column("lidar_token")
     with tempfile.TemporaryDirectory() as folder:
-        predictions = Path(folder) / "lidarseg" / eval_set
-        predictions.mkdir(parents=True)
+        submission = Submission(Path(folder), eval_set)
         for token in pack.index.column("keyframe"):
-            category_N = bytes_array(pack.head(token)["category.npy"])
-            category_N.tofile(predictions / f"{lidar_token[token]}_lidarseg.bin")
+            submission.add(lidar_token[token], bytes_array(pack.head(token)["category.npy"]))
         evaluator = LidarSegEval(NuScenes(version, str(root), verbose=False), folder, eval_set)
         missing = set(evaluator.sample_tokens) - set(pack.index.column("keyframe"))
         if missing:

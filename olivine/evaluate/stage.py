@@ -6,21 +6,18 @@ import json
 from typing import Any
 
 import pyarrow as pa
-import torch
 
 from olivine.artifacts import Artifact, begin
 from olivine.drives import Drives
 from olivine.errors import DataError
+from olivine.evaluate.load import load_segmenter
 from olivine.evaluate.recipe import EvaluateRecipe
 from olivine.metrics.confusion import Confusion
 from olivine.metrics.score import score_confusion
-from olivine.models.network_recipe import NetworkRecipe
 from olivine.models.predict import predict_keyframes
-from olivine.models.segmenter import Segmenter
 from olivine.nuscenes_categories import NUM_CATEGORIES
 from olivine.packs import Entry, array_bytes, build_shard, index_bytes
 from olivine.progress import Progress
-from olivine.training.tensors import bytes_tensors
 
 
 def run(drives: Artifact, segmenter: Artifact, recipe: EvaluateRecipe) -> Artifact:
@@ -37,8 +34,7 @@ def run(drives: Artifact, segmenter: Artifact, recipe: EvaluateRecipe) -> Artifa
     tokens = reader.tokens(recipe.split)
     if not tokens:
         raise DataError(f"drives {drives.id[:12]} have no keyframe in the split {recipe.split!r}.")
-    network = NetworkRecipe.model_validate(segmenter.manifest.recipe["network"])
-    model, confusion = _load(segmenter, network), Confusion(NUM_CATEGORIES + 1)
+    (model, network), confusion = load_segmenter(segmenter), Confusion(NUM_CATEGORIES + 1)
     entries = []
     with Progress("evaluate", len(tokens), "keyframes") as progress:
         for token, category_N in predict_keyframes(model, reader, network, tokens):
@@ -59,9 +55,3 @@ def run(drives: Artifact, segmenter: Artifact, recipe: EvaluateRecipe) -> Artifa
     counts = {"keyframes": len(tokens), "points": int(confusion.counts_CC.sum())}
     licences = dict.fromkeys(drives.manifest.licences + segmenter.manifest.licences)
     return out.publish(counts, summary | {"split": recipe.split}, tuple(licences))
-
-
-def _load(artifact: Artifact, network: NetworkRecipe) -> Segmenter:
-    segmenter = Segmenter(network, artifact.manifest.recipe["bn_momentum"], seed=0)
-    segmenter.load_state_dict(bytes_tensors(artifact.read("segmenter.safetensors"), "segmenter"), strict=True)
-    return segmenter.to("cuda" if torch.cuda.is_available() else "cpu")

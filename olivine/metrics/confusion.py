@@ -17,17 +17,19 @@ class Confusion:
     """An int64 confusion matrix that grows sweep by sweep, so that no labels need to be kept.
 
     `counts_CC` is the sum so far, unmasked; two of them may be added to join the work of several processes.
+    Predictions begin at `lowest_prediction`: the nuScenes evaluator forbids the ignored category 0, SemanticKITTI's
+    takes it and counts a miss.
     """
 
-    def __init__(self, num_categories: int) -> None:
-        self.num_categories = num_categories
+    def __init__(self, num_categories: int, lowest_prediction: int = 1) -> None:
+        self.num_categories, self._lowest_prediction = num_categories, lowest_prediction
         self.counts_CC = np.zeros((num_categories, num_categories), np.int64)
 
     def add(self, target_N: NDArray[Any], prediction_N: NDArray[Any], where: str = "arrays") -> None:
-        """Count one sweep of integer labels: targets 0..C-1, predictions 1..C-1.
+        """Count one sweep of integer labels: targets 0..C-1, predictions `lowest_prediction`..C-1.
 
-        Raises DataError, naming `where`, for other values or two lengths. Predicting the ignored category 0 is
-        forbidden even on points whose target is ignored, as it is in the official evaluator.
+        Raises DataError, naming `where`, for other values or two lengths. A forbidden category 0 is forbidden even on
+        points whose target is ignored, as it is in the official evaluator.
         """
         if target_N.shape != prediction_N.shape or target_N.ndim != 1:
             raise DataError(
@@ -36,7 +38,7 @@ class Confusion:
         if target_N.size == 0:
             return
         self._check(target_N, 0, f"{where}: target")
-        self._check(prediction_N, 1, f"{where}: prediction")
+        self._check(prediction_N, self._lowest_prediction, f"{where}: prediction")
         # uint16 holds C * C for any table of categories in use (255 at most) and halves the traffic of int64 twice.
         slots_N = target_N.astype(np.uint16) * np.uint16(self.num_categories) + prediction_N.astype(np.uint16)
         counts = np.bincount(slots_N, minlength=self.num_categories**2)

@@ -1,0 +1,67 @@
+"""Predict a split into a folder, without hand labels: for the official evaluator, or for a submission.
+
+olivine predict --drives ID --segmenter ID --out predictions
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from olivine.artifacts import Artifact
+from olivine.drives import Drives
+from olivine.errors import DataError, UsageError
+from olivine.evaluate.load import load_segmenter
+from olivine.evaluate.submission import EVAL_SETS, Submission
+from olivine.models.predict import predict_keyframes
+from olivine.progress import Progress
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What was written: the folder, the folder of the .bin files in it, and what they were made from."""
+
+    folder: str
+    predictions: str
+    eval_set: str
+    keyframes: int
+    drives: str
+    segmenter: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def write_predictions(
+    drives: Artifact, segmenter: Artifact, split: Literal["test", "select"], folder: Path
+) -> Predicted:
+    """Predict every point of every keyframe of a split into a new folder, which is there whole or not at all.
+
+    The split `test` of an official version bears the devkit's name (`val`, `mini_val`, `test`), any other its own.
+    Raises:
+        UsageError: the folder is there already; DataError: the split is empty, or a LiDAR token cannot name a file.
+    """
+    if folder.exists():
+        raise UsageError(f"{folder} is there already: give --out a new folder, so that no other predictions mix in.")
+    reader = Drives(drives)
+    tokens = reader.tokens(split)
+    if not tokens:
+        raise DataError(f"drives {drives.id[:12]} have no keyframe in the split {split!r}.")
+    version = str(drives.manifest.recipe["version"])
+    eval_set = EVAL_SETS.get(version, split) if split == "test" else split
+    model, network = load_segmenter(segmenter)
+    lidar_token = reader.column("lidar_token")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as partial:
+        submission = Submission(Path(partial) / "whole", eval_set)
+        with Progress("predict", len(tokens), "keyframes") as progress:
+            for token, category_N in predict_keyframes(model, reader, network, tokens):
+                submission.add(lidar_token[token], category_N)
+                progress.advance()
+        submission.write_meta(uses_external_data=segmenter.manifest.summary["init"] != "random")
+        (Path(partial) / "whole").rename(folder)
+    predictions = folder / submission.predictions.relative_to(Path(partial) / "whole")
+    return Predicted(str(folder), str(predictions), eval_set, len(tokens), drives.id, segmenter.id)
