@@ -43,9 +43,12 @@ def push_retrained(store_url: str, now_s: float) -> None:
 
 def forget_run(run: str) -> None:
     """Delete what the steps of a run pushed."""
-    for word in _PUSHING_STEPS:
-        key = {"run": run, "step": word}
-        _call(lambda client, gateway, key=key: client.delete_from_gateway(gateway, _STEP_JOB, key, _TIMEOUT_S))
+
+    def forget(client: Any, gateway: str) -> None:
+        for word in _PUSHING_STEPS:
+            client.delete_from_gateway(gateway, _STEP_JOB, {"run": run, "step": word}, _TIMEOUT_S)
+
+    _call(forget)
 
 
 def _push(job: str, key: Mapping[str, str], values: Mapping[str, float]) -> None:
