@@ -19,7 +19,7 @@ from pathlib import Path
 from minio import Minio
 
 BUCKET = "olivine-tests"
-_ACCESS_KEY, _SECRET_KEY = "olivine-tests", "only-for-tests-4f1c9b"
+_ACCESS_KEY, _SECRET_KEY = "olivine-tests", "only-for-tests-4f1c9b"  # pragma: allowlist secret
 _START_TIMEOUT_S = 60.0
 
 

@@ -121,7 +121,12 @@ def test_what_is_no_store(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["s3://AKIA:hunter2@bucket/x", "http://u:hunter2@host/x", "s3://bucket/x?key=hunter2"]
+    "url",
+    [
+        "s3://AKIA:hunter2@bucket/x",  # pragma: allowlist secret
+        "http://u:hunter2@host/x",  # pragma: allowlist secret
+        "s3://bucket/x?key=hunter2",
+    ],
 )  # pragma: allowlist secret
 def test_secrets_in_a_url_are_not_repeated(url: str) -> None:
     with pytest.raises(UsageError) as caught:

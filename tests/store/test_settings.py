@@ -39,7 +39,7 @@ def test_plain_http(monkeypatch: pytest.MonkeyPatch) -> None:
         "127.0.0.1:1",
         "ftp://host",
         "http://",
-        "http://u:hunter2@host",
+        "http://u:hunter2@host",  # pragma: allowlist secret
         "http://h/path",
         "http://h:x",
         "http://[",
