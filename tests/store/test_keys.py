@@ -127,7 +127,7 @@ def test_what_is_no_store(url: str) -> None:
         "http://u:hunter2@host/x",  # pragma: allowlist secret
         "s3://bucket/x?key=hunter2",
     ],
-)  # pragma: allowlist secret
+)
 def test_secrets_in_a_url_are_not_repeated(url: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_location(url)
