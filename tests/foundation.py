@@ -125,9 +125,9 @@ def sam2(seed: int = 0) -> Any:
     from transformers import Sam2Config, Sam2Model
 
     backbone = {"model_type": "sam2_hiera_det_model", "image_size": [256, 256], "hidden_size": 16}
-    backbone |= {"blocks_per_stage": [1, 1, 1, 1], "embed_dim_per_stage": [16, 32, 64, 128]}
+    backbone |= {"blocks_per_stage": [1, 1, 2, 1], "embed_dim_per_stage": [16, 32, 64, 128]}
     backbone |= {"num_attention_heads_per_stage": [1, 1, 2, 2], "window_size_per_stage": [8, 4, 4, 4]}
-    vision = {"backbone_config": backbone | {"global_attention_blocks": [2]}, "fpn_hidden_size": 32}
+    vision = {"backbone_config": backbone | {"global_attention_blocks": [3]}, "fpn_hidden_size": 32}
     vision |= {"backbone_channel_list": [128, 64, 32, 16], "backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]]}
     prompt = {"hidden_size": 32, "image_size": 256, "mask_input_channels": 4}
     decoder = {"hidden_size": 32, "mlp_dim": 32, "num_attention_heads": 2, "iou_head_hidden_dim": 32}
