@@ -207,11 +207,12 @@ def test_equals_plain_loops_on_the_real_labels(tmp_path):
 
 
 def test_overlap_in_space_by_hand(tmp_path):
-    (tmp_path / "a.txt").write_text(line() + "\n" + line(h=-1, w=-1, l=-1))
+    (tmp_path / "a.txt").write_text("\n".join([line(), line(h=-1, w=-1, l=-1), line(y=-3.4)]))
     (tmp_path / "b.txt").write_text(line(score=1, x=2.0, y=1.1))
     iou = overlaps(read_boxes(tmp_path / "a.txt", False), read_boxes(tmp_path / "b.txt", True))
-    assert iou["bev"] == pytest.approx(np.array([[4 / 12], [0]]))
-    assert iou["3d"] == pytest.approx(np.array([[4 / (12 + 12 - 4)], [0]]))
+    assert iou["bev"] == pytest.approx(np.array([[4 / 12], [0], [4 / 12]]))
+    # The third hangs above the detection: nothing in common in space.
+    assert iou["3d"] == pytest.approx(np.array([[4 / (12 + 12 - 4)], [0], [0]]))
 
 
 def test_bad_files_are_named(folders):
