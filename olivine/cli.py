@@ -14,7 +14,7 @@ from olivine.cli_label import label_app, view
 from olivine.cli_lineage import card, drives_app, gc, lineage_app
 from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
 from olivine.cli_research import datasets_app, recipes, study_app, weights_app
-from olivine.cli_score import predict, score_app, table
+from olivine.cli_score import predict, robustness, score_app, table
 from olivine.errors import DataError, OlivineError, UsageError
 from olivine.stages import BY_WORD
 
@@ -46,6 +46,7 @@ for command in cli_platform.COMMANDS:
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
 app.command()(predict)
+app.command()(robustness)
 app.command()(table)
 
 RecipeOption = Annotated[str, typer.Option(help="Name of a recipe; `olivine recipes` lists them.")]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Optional
 import typer
 
 from olivine.cli_options import JsonOption, StoreOption
+from olivine.errors import UsageError
 
 score_app = typer.Typer(help="Score predictions made by anyone, by the official definition.", no_args_is_help=True)
 
@@ -37,6 +38,47 @@ def predict(
         print(json.dumps(written.as_json()))
         return
     print(f"{written.keyframes} keyframes: {written.predictions}")
+
+
+def robustness(
+    drives: Annotated[str, typer.Option(help="Id of the drives, or its first 6 or more characters.")],
+    segmenter: Annotated[str, typer.Option(help="Id of the segmenter, or its first 6 or more characters.")],
+    split: Annotated[Literal["test", "select"], typer.Option(help="What to score; needs hand labels.")] = "test",
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the corruptions.")] = 0,
+    baseline: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="What this command printed with --json for another segmenter: gives mCE against it."),
+    ] = None,
+    store: StoreOption = "./store",
+    as_json: JsonOption = False,
+) -> None:
+    """Score a segmenter on sweeps with simulated fog, snow, missing beams and so on: mRR, and mCE with a baseline."""
+    from olivine.artifacts import find_artifact
+    from olivine.steps import refuse_withdrawn
+    from olivine.store import open_store
+
+    if baseline and not baseline.is_file():
+        # Said before every sweep is predicted 25 times.
+        raise UsageError(f"--baseline {baseline} is no file: give what `olivine robustness --json` printed.")
+    opened = open_store(store)
+    given = find_artifact(opened, "ingest", drives, "drives")
+    model = find_artifact(opened, "finetune", segmenter, "segmenter")
+    refuse_withdrawn(opened, {"drives": given})
+    from olivine.evaluate.robustness import add_baseline, measure_robustness
+
+    result = measure_robustness(given, model, split, seed)
+    if baseline:
+        result = add_baseline(result, baseline)
+    if as_json:
+        print(json.dumps(result))
+        return
+    for name, by_severity in result["miou"].items():
+        print(f"{name:16} {'  '.join(f'{100 * miou:6.2f}' for miou in by_severity.values())}")
+    print(f"{'clean':16} {100 * result['clean_miou']:6.2f}")
+    print(f"{'mRR':16} {100 * result['mean_resilience_rate']:6.2f}")
+    if baseline:
+        print(f"{'mCE':16} {100 * result['mean_corruption_error']:6.2f}")
+    print(result["simulated"])
 
 
 def table(

@@ -76,6 +76,11 @@ class Drives:
             bytes_array(members["pair_pixel.npy"]),
         )
 
+    def sweep(self, token: str) -> NDArray[np.float32]:
+        """The sweep float32 [N, 5] of a keyframe as it was packed: x, y, z [m], intensity 0..255, ring."""
+        points_N5: NDArray[np.float32] = bytes_array(self._keyframes.head(token)["points.npy"])
+        return points_N5
+
     def meta(self, token: str) -> dict[str, Any]:
         """Calibration, times and file names of a keyframe."""
         meta: dict[str, Any] = json.loads(self._keyframes.head(token)["meta.json"])

@@ -26,15 +26,25 @@ def predict_keyframes(
 
     Raises DataError for a sweep of which the network sees no point.
     """
-    device = next(segmenter.parameters()).device
     was_training = segmenter.training
     segmenter.eval()
     try:
         for token in tokens:
             points_N4 = drives.keyframe(token).points_N4
-            cloud = prepare_cloud(points_N4, network)
-            row_N = fill_rows(points_N4[:, :3], cloud.row_N, f"keyframe {token}")
-            category_R = segmenter.predict(collate([cloud]).to(device))
-            yield token, category_R.cpu().numpy()[row_N]
+            yield token, predict_points(segmenter, points_N4, network, f"keyframe {token}")
     finally:
         segmenter.train(was_training)
+
+
+def predict_points(
+    segmenter: Segmenter, points_N4: NDArray[np.float32], network: NetworkRecipe, where: str
+) -> NDArray[np.uint8]:
+    """Categories uint8 [N], 1..16, of one sweep, by a segmenter in evaluation mode.
+
+    Raises DataError, naming `where`, for a sweep of which the network sees no point.
+    """
+    cloud = prepare_cloud(points_N4, network)
+    row_N = fill_rows(points_N4[:, :3], cloud.row_N, where)
+    category_R = segmenter.predict(collate([cloud]).to(next(segmenter.parameters()).device))
+    category_N: NDArray[np.uint8] = category_R.cpu().numpy()[row_N]
+    return category_N
