@@ -60,15 +60,12 @@ class Bucket:
 
     def read_tagged(self, key: str) -> tuple[bytes, str]:
         """All bytes of `key` and the tag that `swap` compares."""
-        with self._translated(key):
-            answer = obstore.get(self._reader, key)
-            return bytes(answer.bytes()), answer.meta["e_tag"] or ""
+        return self._insist(key, lambda: self._get(key))
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         """As a slice: fewer than `length` bytes, or none, where the object ends before."""
         try:
-            with self._translated(key):
-                return bytes(obstore.get_range(self._reader, key, start=offset, length=length))
+            return self._insist(key, lambda: bytes(obstore.get_range(self._reader, key, start=offset, length=length)))
         except StoreError as error:
             if "416 Range Not Satisfiable" in str(error):
                 return b""
@@ -99,6 +96,10 @@ class Bucket:
         """Remove `key`; nothing happens when it is not there."""
         with suppress(FileNotFoundError):
             self._insist(key, lambda: obstore.delete(self._writer, key))
+
+    def _get(self, key: str) -> tuple[bytes, str]:
+        answer = obstore.get(self._reader, key)
+        return bytes(answer.bytes()), answer.meta["e_tag"] or ""
 
     def _list_all(self, prefix: str) -> builtins.list[str]:
         return [item["path"] for chunk in obstore.list(self._writer, prefix=prefix or None) for item in chunk]

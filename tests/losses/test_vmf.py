@@ -210,6 +210,7 @@ def test_statistics_go_on_from_their_checkpoint(trained, unit_features):
 def test_one_all_reduce_an_update(trained, unit_features, monkeypatch):
     calls = []
     monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
     monkeypatch.setattr(torch.distributed, "all_reduce", calls.append)
     trained.update(unit_features(20), torch.arange(20) % 4)
     assert [call.shape for call in calls] == [(6 * 8 + 6 + 1,)]

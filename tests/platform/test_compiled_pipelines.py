@@ -20,7 +20,7 @@ PIPELINE = CompiledPipeline("some", "", {kind: Parameter(kind, kind, "Text.", re
 
 
 def test_the_package_carries_the_full_pipeline() -> None:
-    assert pipeline_names() == ["evaluate_only", "full", "relabel", "retrain_on_new_drives"]
+    assert pipeline_names() == ["compare_recipes", "evaluate_only", "full", "relabel", "retrain_on_new_drives"]
     full = load_pipeline("full")
     nodes = {"num_nodes", "gpus_per_node", "cpu_per_node", "memory_per_node", "node_selector", "namespace", "image"}
     assert set(full.parameters) == {"drives", "store", "version", "recipe", "settings", "seeds", "title"} | nodes
@@ -31,7 +31,7 @@ def test_the_package_carries_the_full_pipeline() -> None:
 
 @pytest.mark.parametrize("name", ["", "FULL", "../compiled/full", "full.yaml"])
 def test_other_names_are_refused(name: str) -> None:
-    with pytest.raises(UsageError, match="choose one of evaluate_only, full"):
+    with pytest.raises(UsageError, match="choose one of compare_recipes, evaluate_only, full"):
         load_pipeline(name)
 
 

@@ -232,7 +232,7 @@ def test_wrong_parameters_are_refused_before_anything_starts(
 
 
 def test_an_unknown_pipeline_is_refused() -> None:
-    with pytest.raises(UsageError, match="no pipeline 'fall': choose one of evaluate_only, full"):
+    with pytest.raises(UsageError, match="no pipeline 'fall': choose one of compare_recipes, evaluate_only, full"):
         run_pipeline("fall", {})
 
 

@@ -11,12 +11,12 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from olivine.artifacts import Output, begin
 from olivine.platform import executor
 from olivine.platform.close_step import run_close_executor
 from olivine.platform.dashboard import PUSHED_METRICS
@@ -76,7 +76,10 @@ def given(folder: Path, outputs: tuple[str, ...], **parameters: Any) -> str:
 def test_a_step_pushes_its_figures_and_the_end_of_the_run_deletes_them(
     gateway: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = SimpleNamespace(manifest=SimpleNamespace(counts={"keyframes": 7}))
+    out = begin(open_store(str(tmp_path / "store")), "weigh", "density_weights", {}, {}, 0)
+    assert isinstance(out, Output)
+    out.put("data.bin", b"weights")
+    made = out.publish({"keyframes": 7}, {}, ("test data",))
     monkeypatch.setattr(executor, "run_stage", lambda word, text: made)
     for run in ("run-1", "run-2"):
         monkeypatch.setenv("OLIVINE_RUN", run)

@@ -12,7 +12,7 @@ from olivine.errors import UsageError
 from olivine.registry.plan import Plan, PlannedDrive, Request, make_plan, read_plan
 from olivine.registry.promotion import promote
 from olivine.registry.start import drives_behind, find_start
-from olivine.steps import _refuse_withdrawn
+from olivine.steps import refuse_withdrawn
 from olivine.store import Store
 
 from .samples import NOW, VERSION, add, publish
@@ -83,8 +83,8 @@ def test_a_plan_without_a_start_keeps_the_id_that_it_had_before_there_were_any()
 def test_nothing_starts_from_a_backbone_that_saw_a_withdrawn_drive(store: Store) -> None:
     tainted = trained(store, 2, "b", start=trained(store, 1, "a"))
     drives = publish(store, "ingest", "drives", 3, {"drives": ["c"]})
-    _refuse_withdrawn(store, {"drives": drives, "start": tainted})
+    refuse_withdrawn(store, {"drives": drives, "start": tainted})
     withdraw(store, "a", "a face is seen", "ada")
-    _refuse_withdrawn(store, {"drives": drives})
+    refuse_withdrawn(store, {"drives": drives})
     with pytest.raises(UsageError, match=rf"{tainted.id[:12]} was trained on what was withdrawn: a \(a face is seen\)"):
-        _refuse_withdrawn(store, {"drives": drives, "start": tainted})
+        refuse_withdrawn(store, {"drives": drives, "start": tainted})

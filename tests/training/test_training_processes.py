@@ -149,6 +149,9 @@ def test_two_nodes_on_one_machine(job, own_chain, free_port):
             command(
                 own_chain,
                 "--json",
+                # Not the one that the chain has made: it would be found.
+                "--set",
+                "pretrain.seed=5",
                 "--launch",
                 "--nproc",
                 "1",

@@ -43,7 +43,9 @@ class PointDecoder:
     def _masks(self, image_kNC: Tensor, token_k4C: Tensor) -> Tensor:
         decoder = self._decoder
         side = math.isqrt(image_kNC.shape[1])
-        fine_kcss = decoder.output_upscaling(image_kNC.transpose(1, 2).reshape(len(image_kNC), -1, side, side))
+        fine_kcss = decoder.output_upscaling(
+            image_kNC.transpose(1, 2).reshape(len(image_kNC), image_kNC.shape[2], side, side)
+        )
         networks = decoder.output_hypernetworks_mlps
         weight_k3c = torch.stack([networks[i](token_k4C[:, i]) for i in range(1, len(networks))], dim=1)
         return torch.einsum("kic,kcyx->kiyx", weight_k3c, fine_kcss)
