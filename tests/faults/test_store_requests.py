@@ -87,6 +87,17 @@ def test_writes_whose_answers_break_off(s3_server, s3_store_url: str, monkeypatc
     assert [store.read(f"k/{number}") for number in range(30)] == [bytes([number]) * 300 for number in range(30)]
 
 
+def test_reads_whose_answers_break_off(s3_server, s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_store(s3_store_url).create("k", data := bytes(range(250)) * 4)
+    with running(FaultyProxy(s3_server.port, share=0.5, faults=("cut", "dropped before", "dropped after"))) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
+        shaky = open_store(s3_store_url)
+        for _ in range(15):
+            assert shaky.read("k") == data
+            assert shaky.read_range("k", 10, 500) == data[10:510]
+        assert proxy.met.total() > 5
+
+
 def test_answers_that_break_off(s3_server, s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {f"k/{number}" for number in range(20)}
     store = open_store(s3_store_url)

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
+import obstore
 import pytest
 
 from olivine.errors import ConfigError, OlivineError, StoreError
@@ -114,3 +115,23 @@ def test_every_error_is_one_of_ours(s3_store_url: str, monkeypatch: pytest.Monke
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://no-such-host.invalid")
     with pytest.raises(OlivineError):
         open_store(s3_store_url, retry_s=0.0).read("a")
+
+
+@pytest.mark.parametrize("name", ["get", "get_range"])
+def test_a_body_that_breaks_off_once_is_read_again(
+    s3_store_url: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Seen under load, with an answer that ended before its first byte: obstore gives up on it at once."""
+    store = open_store(s3_store_url)
+    store.create("k", b"0123456789")
+    broken, real = [], getattr(obstore, name)
+
+    def once(*arguments, **options):
+        if not broken:
+            broken.append(name)
+            raise obstore.exceptions.GenericError("HTTP error: request or response body error")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(obstore, name, once)
+    assert (store.read("k"), store.read_range("k", 2, 3)) == (b"0123456789", b"234")
+    assert broken == [name]
