@@ -6,8 +6,7 @@ SubprocessRunner with six lightweight components, over six bare function calls. 
 a container engine.
 """
 
-from __future__ import annotations
-
+# Annotations stay values here (no `from __future__ import annotations`): KFP reads the ports from them.
 import contextlib
 import io
 import json
