@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 
 import typer
 
 from olivine.cli_options import JsonOption, StoreOption
 from olivine.errors import UsageError
+
+if TYPE_CHECKING:
+    from olivine.artifacts import Artifact
 
 score_app = typer.Typer(help="Score predictions made by anyone, by the official definition.", no_args_is_help=True)
 
@@ -23,14 +26,7 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Write a segmenter's predictions as the nuScenes lidarseg devkit takes them."""
-    from olivine.artifacts import find_artifact
-    from olivine.steps import refuse_withdrawn
-    from olivine.store import open_store
-
-    opened = open_store(store)
-    given = find_artifact(opened, "ingest", drives, "drives")
-    model = find_artifact(opened, "finetune", segmenter, "segmenter")
-    refuse_withdrawn(opened, {"drives": given})
+    given, model = _find_model(store, drives, segmenter)
     from olivine.evaluate.predict import write_predictions
 
     written = write_predictions(given, model, split, out)
@@ -53,17 +49,10 @@ def robustness(
     as_json: JsonOption = False,
 ) -> None:
     """Score a segmenter on sweeps with simulated fog, snow, missing beams and so on: mRR, and mCE with a baseline."""
-    from olivine.artifacts import find_artifact
-    from olivine.steps import refuse_withdrawn
-    from olivine.store import open_store
-
     if baseline and not baseline.is_file():
         # Said before every sweep is predicted 25 times.
         raise UsageError(f"--baseline {baseline} is no file: give what `olivine robustness --json` printed.")
-    opened = open_store(store)
-    given = find_artifact(opened, "ingest", drives, "drives")
-    model = find_artifact(opened, "finetune", segmenter, "segmenter")
-    refuse_withdrawn(opened, {"drives": given})
+    given, model = _find_model(store, drives, segmenter)
     from olivine.evaluate.robustness import add_baseline, measure_robustness
 
     result = measure_robustness(given, model, split, seed)
@@ -79,6 +68,18 @@ def robustness(
     if baseline:
         print(f"{'mCE':16} {100 * result['mean_corruption_error']:6.2f}")
     print(result["simulated"])
+
+
+def _find_model(store: str, drives: str, segmenter: str) -> tuple[Artifact, Artifact]:
+    """Drives that are not withdrawn, and a segmenter to be tried on them."""
+    from olivine.artifacts import find_artifact
+    from olivine.steps import refuse_withdrawn
+    from olivine.store import open_store
+
+    opened = open_store(store)
+    given = find_artifact(opened, "ingest", drives, "drives")
+    refuse_withdrawn(opened, {"drives": given})
+    return given, find_artifact(opened, "finetune", segmenter, "segmenter")
 
 
 def table(

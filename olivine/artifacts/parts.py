@@ -29,10 +29,9 @@ def save_part(store: Store, key: str, blobs: list[Blob], note: dict[str, Any]) -
 def load_part(store: Store, key: str) -> Part | None:
     """The part, None when there is none, or none that can be used: then it is removed, and the work done again."""
     try:
-        digest, _, body = store.read(key).partition(b"\n")
+        part = _parse(store.read(key))
     except FileNotFoundError:
         return None
-    part = _parse(digest, body)
     if part is None or any(store.size(blob.key) != blob.size_bytes for blob in part.blobs):
         store.delete(key)
         return None
@@ -42,14 +41,14 @@ def load_part(store: Store, key: str) -> Part | None:
 def read_part(store: Store, key: str) -> tuple[Blob, ...]:
     """The data objects that a part names, whether they are there or not; none where it cannot be read."""
     try:
-        digest, _, body = store.read(key).partition(b"\n")
+        part = _parse(store.read(key))
     except FileNotFoundError:
         return ()
-    part = _parse(digest, body)
     return part.blobs if part else ()
 
 
-def _parse(digest: bytes, body: bytes) -> Part | None:
+def _parse(data: bytes) -> Part | None:
+    digest, _, body = data.partition(b"\n")
     if digest != sha256_hex(body).encode():
         return None
     try:

@@ -15,6 +15,7 @@ from typing import Any
 
 from olivine.artifacts import Manifest
 from olivine.artifacts.parts import read_part
+from olivine.artifacts.provenance import segment
 from olivine.artifacts.withdrawn import withdrawals
 from olivine.errors import UsageError
 from olivine.lineage.source import Place, StoreSource, newest_run
@@ -187,5 +188,9 @@ def _checkpoint_refs(store: Store, live: set[Place]) -> list[str]:
 
 
 def _raw_files(store: Store) -> list[str]:
-    """Uploaded files of withdrawn drives. What tells of them, with their digests, stays."""
-    return [key for drive in withdrawals(store) if "/" not in drive for key in store.list(f"registry/files/{drive}")]
+    """Uploaded files of withdrawn drives. What tells of them, with their digests, stays.
+
+    A drive whose name cannot stand in a key was never uploaded: it came with a folder of the raw data.
+    """
+    names = [drive for drive in withdrawals(store) if segment(drive) == drive]
+    return [key for name in names for key in store.list(f"registry/files/{name}")]

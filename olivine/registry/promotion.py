@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Literal
 
-from olivine.artifacts import Artifact
+from olivine.artifacts import Artifact, open_artifact
 from olivine.artifacts.deleted import told_of_deletion
 from olivine.artifacts.manifest import InputRef, Sha256
 from olivine.errors import DataError, IntegrityError, UsageError
@@ -88,7 +88,8 @@ def roll_back(store: Store, reason: str, run: str, at: datetime) -> Promotion:
     if current is None or current.fallback is None:
         raise UsageError(f"{store.url}: no segmenter was promoted before this one, so there is nothing to go back to.")
     target = _load(store, current.fallback)
-    if told := told_of_deletion(store, target.segmenter.id):
+    if open_artifact(store, target.segmenter.stage, target.segmenter.id) is None:
+        told = told_of_deletion(store, target.segmenter.id) or f"segmenter {target.segmenter.id[:12]} is not there"
         raise UsageError(f"{told}. Promote another one by name.")
     promotion = Promotion(
         action="rollback",

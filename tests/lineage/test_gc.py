@@ -87,8 +87,24 @@ def test_a_rollback_still_finds_its_model(graph):
     assert roll_back(graph.store, "a test", "test", LATER).segmenter.id == graph.id("segmenter_b0")
 
 
+def test_what_was_deleted_and_made_again_can_be_rolled_back_to(graph):
+    promote_model(graph, "segmenter_b0")
+    promote_model(graph, "segmenter_a0", NOW + timedelta(hours=1))
+    b0 = graph["segmenter_b0"].manifest
+    kept = graph.store.read(b0.key)
+    record = {"by": "me", "at": NOW.isoformat(), "reason": "a test"}
+    graph.store.create(f"records/deleted/finetune/{b0.id}/x.json", json.dumps(record).encode())
+    graph.store.delete(b0.key)
+    with pytest.raises(UsageError, match="was deleted by me"):
+        roll_back(graph.store, "a test", "test", LATER)
+    graph.store.create(b0.key, kept)
+    assert roll_back(graph.store, "a test", "test", LATER).segmenter.id == b0.id
+
+
 def test_withdrawn_drives_go_with_all_that_they_reached_but_for_the_promoted_model(graph):
     withdraw(graph.store, "n008", "the owner asked", "legal")
+    for name in ("no key <b>", "../n015"):
+        withdraw(graph.store, name, "nor is it here", "legal")
     graph.store.create("registry/files/n008/samples/a.bin", b"raw")
     graph.store.create("registry/files/other/samples/a.bin", b"raw")
     assert not find_garbage(graph.store, 30).artifacts
