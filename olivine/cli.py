@@ -16,6 +16,7 @@ from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
 from olivine.cli_research import datasets_app, recipes, study_app, weights_app
 from olivine.cli_score import predict, robustness, score_app, table
 from olivine.errors import DataError, OlivineError, UsageError
+from olivine.memory import keep_freed_memory
 from olivine.stages import BY_WORD
 
 if TYPE_CHECKING:
@@ -468,6 +469,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def main() -> None:
     """Run the command line; errors end with their message and exit code."""
+    keep_freed_memory()
     try:
         sys.exit(app(standalone_mode=False))
     except OlivineError as error:

@@ -18,7 +18,7 @@ from olivine.label.instances import decode_mask, read_instances
 from olivine.label.recipe import ComposeRecipe, ExecutionRecipe, LabelRecipe
 from olivine.models.vfm.load import load_detector
 from olivine.models.vfm.recipe import DetectorRecipe, SegmenterRecipe
-from olivine.models.vfm.weights import weights_digest
+from olivine.models.weights_path import weights_digest
 from olivine.packs import Pack, bytes_array
 from olivine.packs.superpixels import read_superpixels
 

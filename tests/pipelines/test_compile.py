@@ -115,7 +115,10 @@ def test_kubernetes_gives_every_step_credentials_a_run_and_a_timeout(name: str) 
         assert config["fieldPathAsEnv"] == [{"name": "OLIVINE_RUN", "fieldPath": "metadata.labels['pipeline/runid']"}]
         (settings,) = config["configMapAsEnv"]
         assert (settings["configMapName"], settings["optional"]) == ("olivine-settings", True)
-        assert settings["keyToEnv"] == [{"configMapKey": "pushgateway", "envVar": "OLIVINE_PUSHGATEWAY"}]
+        assert {item["configMapKey"]: item["envVar"] for item in settings["keyToEnv"]} == {
+            "pushgateway": "OLIVINE_PUSHGATEWAY",
+            "weights": "OLIVINE_WEIGHTS",
+        }
         (secret,) = config["secretAsEnv"]
         assert (secret["secretName"], secret["optional"]) == ("olivine-s3", True)
 

@@ -31,8 +31,9 @@ class EncoderRecipe(StageRecipe):
     files or timm's; `dino_patch8` and `dinov2_registers` are their variants. None for the other encoders."""
 
     weights: str | None = None
-    """Path or file:// URI of a ResNet's or ViT's weights: .safetensors, or whatever torch.load reads without running
-    code. `random` for parameters that learned nothing, which every report then says. Never downloaded."""
+    """Path, file:/// URI, or s3:// below OLIVINE_WEIGHTS, of a ResNet's or ViT's weights: .safetensors, or whatever
+    torch.load reads without running code. `random` for parameters that learned nothing, which every report then says.
+    Nothing is fetched from a hub."""
 
     weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     """Sha256 (hex) that the file of weights must have."""
@@ -59,7 +60,7 @@ class EncoderRecipe(StageRecipe):
         """The file of weights; None where there is none."""
         if self.weights is None or self.weights == RANDOM:
             return None
-        return weights_path(self.weights)
+        return weights_path(self.weights, self.weights_sha256)
 
     @model_validator(mode="after")
     def _check_family(self) -> Self:

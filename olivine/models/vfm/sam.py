@@ -19,7 +19,8 @@ from olivine.models.vfm.recipe import SegmenterRecipe
 from olivine.models.vfm.seam import Image, Masks
 
 _BOXES_AT_ONCE = 32
-"""Fixed, and no choice of the recipe: the last bits of a product may depend on how many rows it has."""
+"""Fixed, and no choice of the recipe: the last bits of a product may depend on how many rows it has. On a processor,
+which gains nothing from more, it is one: a mask is the same whatever else was detected."""
 
 
 class SegmenterNetwork(Protocol):
@@ -52,6 +53,7 @@ class Sam:
     def __init__(self, network: SegmenterNetwork, recipe: SegmenterRecipe, device: torch.device, batch: int) -> None:
         self._network, self._precision, self._device, self._batch = network, recipe.precision, device, batch
         self.side = network.side
+        self.boxes_at_once = 1 if device.type == "cpu" else _BOXES_AT_ONCE
 
     def embed(self, images: list[Image]) -> list[Any]:
         """As `Segmenter.embed`."""
@@ -83,7 +85,7 @@ class Sam:
         scale_4 = np.array([shown[1] / size[1], shown[0] / size[0]] * 2, np.float32)
         scaled_K4 = torch.from_numpy(box_K4 * scale_4).to(self._device)
         masks, quality = [np.zeros((0, *size), bool)], [np.zeros(0, np.float32)]
-        for part_k4 in torch.split(scaled_K4, _BOXES_AT_ONCE) if len(box_K4) else ():
+        for part_k4 in torch.split(scaled_K4, self.boxes_at_once) if len(box_K4) else ():
             with torch.inference_mode(), autocast(self._device, self._precision):
                 logits_kss, quality_k = self._network.decode(embedding, part_k4)
             masks.append((self.enlarge(logits_kss.float(), size) > 0).cpu().numpy())
