@@ -39,15 +39,15 @@ NO_SLOWER = 0.95
 WORDS = ["car", "truck", "bus", "pedestrian", "bicycle", "motorcycle", "barrier", "road", "sidewalk", "building"]
 
 
-def images() -> list[NDArray[np.uint8]]:
+def images(count: int = NUM_IMAGES) -> list[NDArray[np.uint8]]:
     """Smooth random colours with noise."""
     generator = np.random.default_rng(11)
-    coarse = generator.uniform(0, 255, (NUM_IMAGES, HEIGHT // 50, WIDTH // 50, 3))
-    smooth = coarse.repeat(50, axis=1).repeat(50, axis=2) + generator.normal(0, 8, (NUM_IMAGES, HEIGHT, WIDTH, 3))
+    coarse = generator.uniform(0, 255, (count, HEIGHT // 50, WIDTH // 50, 3))
+    smooth = coarse.repeat(50, axis=1).repeat(50, axis=2) + generator.normal(0, 8, (count, HEIGHT, WIDTH, 3))
     return list(smooth.clip(0, 255).astype(np.uint8))
 
 
-def models(folder: Path) -> tuple[Any, Any]:
+def models(folder: Path, device: torch.device) -> tuple[Any, Any]:
     """Grounding DINO's network and MobileSAM's, with random parameters."""
     from segment_anything.modeling import MaskDecoder, PromptEncoder, TwoWayTransformer
     from segment_anything.modeling import Sam as SamModules
@@ -74,8 +74,7 @@ def models(folder: Path) -> tuple[Any, Any]:
         PromptEncoder(256, (64, 64), (1024, 1024), mask_in_chans=16),
         MaskDecoder(transformer_dim=256, transformer=TwoWayTransformer(2, 256, 8, 2048)),
     )
-    cpu = torch.device("cpu")
-    return TransformersGroundingDino(detector, load_tokenizer(folder), cpu), OriginalSam(sam, cpu)
+    return TransformersGroundingDino(detector, load_tokenizer(folder), device), OriginalSam(sam, device)
 
 
 def reference(detector: GroundingDino, network: Any, sam: Sam, image: NDArray[np.uint8]) -> tuple[Boxes, Masks]:
@@ -146,7 +145,7 @@ def measure(contender: str = "", short_side_px: int = 800) -> dict[str, Any]:
     recipe = DetectorRecipe(keep_score=0.0, max_boxes=NUM_BOXES, short_side_px=short_side_px)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        network, segmenter = models(Path(folder))
+        network, segmenter = models(Path(folder), cpu)
         detector, sam = GroundingDino(network, WORDS, recipe, cpu, 1), Sam(segmenter, SegmenterRecipe(), cpu, 1)
         orders = {
             "reference": lambda: [reference(detector, network, sam, image) for image in pictures],
