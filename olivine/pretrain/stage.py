@@ -155,6 +155,8 @@ def _publish(
     counts = {"keyframes": len(tokens), "steps": len(course.history)}
     if course.skipped:
         counts["skipped_steps"], summary["skipped"] = len(course.skipped), course.skipped
+    if recipe.precision == "fp16":
+        counts["overflow_steps"] = len(course.overflowed)
     if recipe.occlusion.enabled:
         counts["hidden_pairs"] = sum(hidden_pairs.values())
     licences = weak_labels.manifest.licences

@@ -44,11 +44,13 @@ def test_parts_are_what_processes_would_draw(own_chain):
         run(own_chain, Execution(accumulate=4), "pretrain.seed=8")
 
 
-def test_half_precision_is_near(own_chain):
-    half = run(own_chain, None, "pretrain.precision=bf16")
+@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.05), ("fp16", 0.01)])
+def test_half_precision_is_near(own_chain, precision, most):
+    half = run(own_chain, None, f"pretrain.precision={precision}")
     whole = losses(own_chain.made["pretrain"])
     assert losses(half) != whole
-    assert losses(half) == pytest.approx(whole, rel=0.05)
+    assert losses(half) == pytest.approx(whole, rel=most)
+    assert half.manifest.counts.get("overflow_steps") == {"bf16": None, "fp16": 0}[precision]
 
 
 def test_whole_batches_shared_by_one_process(own_chain):
@@ -77,6 +79,7 @@ def test_what_does_not_go_together_is_said(own_chain, execution, settings, messa
     [
         ["pretrain.cross_rank=batch", "pretrain.regression.weight=1"],
         ["pretrain.precision=bf16", "pretrain.network.backend=minkowski"],
+        ["pretrain.precision=fp16", "pretrain.network.backend=minkowski"],
     ],
 )
 def test_recipes_refuse_what_is_not_there(settings):
