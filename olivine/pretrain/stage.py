@@ -69,6 +69,8 @@ def run(
     order = Order(len(tokens), recipe.batch_size, recipe.epochs, recipe.seed)
     order.share(world.size, execution.accumulate)
     backbone = _first_backbone(recipe, start)
+    if execution.recompute_activations:
+        backbone.recompute_activations()
     teacher = _teacher(drives, tokens, recipe, world, cache)
     num_classes = len(weak_labels.manifest.summary["classes"])
     labels = Pack(weak_labels, cache=cache) if recipe.needs_labels else None

@@ -26,7 +26,13 @@ def test_how_it_is_carried_out_is_no_part_of_the_identity(chain, own_chain, tmp_
     whole = own_chain.made["pretrain"]
     for key in (whole.manifest.key, f"refs/runs/{whole.id}/checkpoint"):
         own_chain.store.delete(key)
-    carried = Execution(zero_stage=1, cache=tmp_path / "cache", keep_checkpoints=1, background_checkpoints=True)
+    carried = Execution(
+        zero_stage=1,
+        recompute_activations=True,
+        cache=tmp_path / "cache",
+        keep_checkpoints=1,
+        background_checkpoints=True,
+    )
     again = run(own_chain, carried)
     assert again.manifest == whole.manifest
     assert any((tmp_path / "cache").glob("??/*"))
@@ -67,6 +73,11 @@ def test_whole_batches_shared_by_one_process(own_chain):
         (Execution(accumulate=2), ["pretrain.cross_rank=batch"], "leave --accumulate at 1"),
         (None, ["pretrain.cross_rank=batch", "pretrain.num_pairs=257"], "257 must be a multiple of batch_size 2"),
         (Execution(zero_stage=1), ["pretrain.not_finite=skip"], "use --zero 0 --accumulate 1"),
+        (
+            Execution(recompute_activations=True),
+            ["pretrain.network.kind=waffleiron", "pretrain.network.waffleiron.width=8"],
+            "--recompute-activations is for MinkUNet alone",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_said(own_chain, execution, settings, message):
