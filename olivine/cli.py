@@ -199,6 +199,9 @@ def pretrain(
     accumulate: Annotated[
         int, _execution_option("accumulate", "Parts that a process cuts its share of a batch into.")
     ] = 1,
+    recompute_activations: Annotated[
+        bool, _execution_option("recompute_activations", "Keep fewer activations of MinkUNet: less memory, more time.")
+    ] = False,
     workers: Annotated[int, _execution_option("workers", "Processes that prepare samples, for each process.")] = 0,
     cache: Annotated[
         Optional[Path],  # noqa: UP045
@@ -230,6 +233,7 @@ def pretrain(
     execution = Execution(
         zero,
         accumulate,
+        recompute_activations,
         workers,
         cache,
         cache_gb,

@@ -55,10 +55,12 @@ class Task:
 
 @dataclass
 class Course:
-    """What a training has to tell: losses step by step, and steps that were left out, with their keyframes."""
+    """What a training has to tell: losses step by step; steps that were left out, with their keyframes; and those that
+    were left out for the range of fp16 alone."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    overflowed: list[int] = field(default_factory=list)
 
 
 def train(task: Task) -> Course:
@@ -103,6 +105,7 @@ class _Trainer:
             recipe.optimizer.clip_norm,
             task.execution.zero_stage,
             task.execution.accumulate,
+            fp16=recipe.precision == "fp16",
         )
         self._course = Course()
         self._place = Place(task.world.rank, task.world.size, tell_all(task.out.recorder.run, task.world))
@@ -173,6 +176,9 @@ class _Trainer:
             self._task.distiller.after_step()
             self._course.history.append({"step": step, "lr": rate, **values})
             return facts | {"losses": values, "grad_norm": norm}
+        if norm is not None and self._engine.absorb_overflow():
+            self._course.overflowed.append(step)
+            return facts | {"losses": values, "grad_norm": None, "overflow": True}
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         self._not_finite(prepared, bad if norm is None else ["the gradient"], buffers)
         return facts | {"losses": {}, "grad_norm": None, "skipped": True}
@@ -230,7 +236,9 @@ class _Trainer:
         tensors = {f"{name}-{self._world.rank:05d}": part for name, part in shard.items()}
         if self._world.is_first:
             tensors["model"] = self._task.distiller.state_dict()
-        notes = {"history": list(self._course.history), "skipped": list(self._course.skipped)}
+        # Copies: the training goes on while they are written.
+        notes: dict[str, Any] = {name: list(values) for name, values in vars(self._course).items()}
+        notes["loss_scale"] = self._engine.scaler_state()
         checkpoint = Checkpoint(done, tensors, notes)
         out, place, keep = self._task.out, self._place, self._execution.keep_checkpoints
 
@@ -268,7 +276,9 @@ class _Trainer:
         self._engine.restore(join_state(shards, self._engine.shapes))
         if own := checkpoint.tensors.get(f"rng-{world.rank:05d}"):
             set_rng_state(own)
-        self._course = Course(checkpoint.notes["history"], checkpoint.notes["skipped"])
+        notes = checkpoint.notes
+        self._course = Course(notes["history"], notes["skipped"], notes.get("overflowed", []))
+        self._engine.restore_scaler(notes.get("loss_scale", {}))
         return checkpoint.step
 
     def _record(self, num_steps: int, wall_s: float, cpu_s: float, loader: Loader) -> None:

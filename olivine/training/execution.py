@@ -26,6 +26,9 @@ class Execution:
     accumulate: int = 1
     """Parts that each process cuts its share of a batch into, one after the other: less memory, one optimiser step."""
 
+    recompute_activations: bool = False
+    """Compute the activations of MinkUNet's stages again in the backward pass, for less memory and more time."""
+
     workers: int = 0
     """Processes that prepare samples ahead, for each training process; 0: the training process itself."""
 

@@ -44,9 +44,9 @@ class EncoderRecipe(StageRecipe):
     width: int = Field(512, ge=16)
     """Width [pixels] likewise."""
 
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """`bf16` computes convolutions and products in bfloat16: faster where the processor has it, with other features
-    (about 1 % off), hence another digest. `stand_in` ignores it."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """`bf16` and `fp16` compute convolutions and products in 16 bits: faster where the processor has it, with other
+    features (bf16: about 1 % off; fp16 less, within a smaller range), hence another digest. `stand_in` ignores it."""
 
     @property
     def stride(self) -> int:

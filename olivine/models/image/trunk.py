@@ -75,7 +75,7 @@ def load_trunk(recipe: EncoderRecipe, device: torch.device) -> FrozenEncoder:
         load_tensors(network, tensors, recipe.family, f"{path} is no {recipe.name} of {recipe.family}")
     facts = _facts(recipe, recipe.family, network)
     trunk = network if recipe.name in RESNET_STRIDES else PatchTokens(network, recipe.stride)
-    return FrozenEncoder(trunk, facts, device, bf16=recipe.precision == "bf16")
+    return FrozenEncoder(trunk, facts, device, recipe.precision)
 
 
 def build_trunk(name: str, family: str) -> nn.Module:
