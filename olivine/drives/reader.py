@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olivine.artifacts import Artifact
+from olivine.drives import classes
 from olivine.errors import DataError
 from olivine.nuscenes_categories import RAW_TO_CATEGORY
 from olivine.packs import DiskCache, Pack, bytes_array
@@ -53,6 +54,16 @@ class Drives:
         """(width, height) of the images in pixels."""
         width, height = self.artifact.manifest.summary["image_size"]
         return int(width), int(height)
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the class ids 1, 2, ... of the hand labels; 0 is ignored."""
+        return classes.class_names(self.artifact.manifest)
+
+    @property
+    def num_ids(self) -> int:
+        """Classes and the ignored one."""
+        return len(self.class_names) + 1
 
     def tokens(self, split: Split | None = None) -> list[str]:
         """Keyframes of a split (`all_train` = train and select), or all of them."""
@@ -92,7 +103,7 @@ class Drives:
         return [members[f"{camera}.jpg"] for camera in CAMERAS]
 
     def lidarseg(self, token: str) -> NDArray[np.uint8]:
-        """Hand labels uint8 [N] of a keyframe in the 16 nuScenes categories, 0 = ignore.
+        """Hand labels uint8 [N] of a keyframe: ids of `class_names`, 0 = ignore.
 
         Raises:
             DataError: these drives have no hand labels for that keyframe.

@@ -9,6 +9,7 @@ import torch
 
 from olivine.artifacts import Artifact, Output, begin
 from olivine.drives import Drives
+from olivine.drives.classes import intensity_max
 from olivine.errors import DataError, Interrupted
 from olivine.finetune.curve import select_miou
 from olivine.finetune.forward import Forward
@@ -41,7 +42,7 @@ def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> 
     reader = Drives(drives)
     tokens = labelled_keyframes(reader, recipe)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    segmenter = Segmenter(recipe.network, recipe.bn_momentum, recipe.seed).to(device)
+    segmenter = Segmenter(recipe.network, recipe.bn_momentum, recipe.seed, reader.num_ids).to(device)
     if backbone:
         _load_backbone(segmenter, backbone, recipe)
     history, curve = _train(out, reader, tokens, segmenter, recipe, from_random=backbone is None)
@@ -54,6 +55,8 @@ def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> 
         "fraction": f"1/{recipe.every_nth} by {recipe.fraction_unit}",
         "frozen": recipe.frozen,
         "keyframes": tokens,
+        "class_names": list(reader.class_names),
+        "intensity_max": intensity_max(drives.manifest),
     }
     # An imported backbone brings the licence of other data.
     licences = dict.fromkeys(drives.manifest.licences + (backbone.manifest.licences if backbone else ()))

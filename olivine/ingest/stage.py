@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from olivine.artifacts import Artifact, Output, Quarantined, begin
 from olivine.artifacts.withdrawn import withdrawals
+from olivine.drives.classes import nuscenes_classes
 from olivine.errors import DataError
 from olivine.ingest.keyframes import CAMERA_CHANNELS, Keyframe, KeyframeTable
 from olivine.ingest.nuscenes import read_keyframes
@@ -160,6 +161,7 @@ def _publish(
         "scenes": {split: _scenes(keyframes, split) for split in ("train", "select", "test")},
         "drives": sorted({row["drive"] for row in keyframes}),
         "synthetic": (root / "synth.json").exists(),
+        **nuscenes_classes(),
     }
     licences = _LICENCES["synthetic"] if summary["synthetic"] else _NUSCENES_LICENCE
     return out.publish(counts, summary, licences, tuple(quarantine.frames))
