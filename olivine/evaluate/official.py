@@ -66,6 +66,11 @@ def score_officially(drives: Artifact, metrics: Artifact, root: Path, version: s
 def score_artifact(metrics: Artifact, root: Path) -> str:
     """Score a `metrics` artifact officially, with its own drives; one line for people."""
     drives = find_artifact(metrics.store, "ingest", metrics.manifest.inputs["drives"].id)
+    if table := Drives(drives).table:
+        raise UsageError(
+            f"drives {drives.id[:12]} are scans of {table.name}, which the nuScenes devkit does not score: write them "
+            "with `olivine predict`, and score the folder with the evaluator of the data set (`olivine score`)."
+        )
     score = score_officially(drives, metrics, root, drives.manifest.recipe["version"])
     return (
         f"official evaluator ({score.eval_set}, {score.num_sweeps} sweeps): mIoU {score.official_miou:.6f}, "
