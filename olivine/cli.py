@@ -93,6 +93,8 @@ def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -
     if as_json:
         print(json.dumps(found))
         return artifact
+    for trap in found["summary"].get("traps", []):
+        print(f"note: {trap}", file=sys.stderr)
     for item in found["quarantined"]:
         print(f"left out {item['frame']}: {item['reason']}", file=sys.stderr)
     counts = ", ".join(f"{value} {name}" for name, value in found["counts"].items())
@@ -104,7 +106,8 @@ def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -
 @app.command(help=BY_WORD["ingest"].summary)
 def ingest(
     drives: Annotated[
-        str, typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout; or plan:ID of registered ones.")
+        str,
+        typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout or as ingest.dataset says; or plan:ID."),
     ] = "",
     version: Annotated[str, typer.Option(help="Folder of the tables in it, as v1.0-mini; default: the recipe's.")] = "",
     store: StoreOption = "./store",

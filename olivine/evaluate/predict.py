@@ -13,7 +13,7 @@ from typing import Any, Literal
 from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import DataError, UsageError
-from olivine.evaluate.load import load_segmenter
+from olivine.evaluate.load import load_segmenter, require_fit
 from olivine.evaluate.submission import EVAL_SETS, Submission
 from olivine.models.predict import predict_keyframes
 from olivine.progress import Progress
@@ -42,10 +42,12 @@ def write_predictions(
 
     The split `test` of an official version bears the devkit's name (`val`, `mini_val`, `test`), any other its own.
     Raises:
-        UsageError: the folder is there already; DataError: the split is empty, or a LiDAR token cannot name a file.
+        UsageError: the folder is there already, or these drives have other classes than the segmenter.
+        DataError: the split is empty, or a LiDAR token cannot name a file.
     """
     if folder.exists():
         raise UsageError(f"{folder} is there already: give --out a new folder, so that no other predictions mix in.")
+    require_fit(segmenter, drives)
     reader = Drives(drives)
     tokens = reader.tokens(split)
     if not tokens:

@@ -14,9 +14,8 @@ import jinja2
 from olivine import __version__
 from olivine.artifacts import Artifact
 from olivine.errors import DiskFullError, UsageError
-from olivine.nuscenes_categories import CATEGORY_NAMES
 from olivine.report.classes import count_classes, draw_weights
-from olivine.report.colours import CATEGORIES
+from olivine.report.colours import hand_classes
 from olivine.report.costs import stage_costs
 from olivine.report.curves import draw_finetuning, draw_pretraining, measure_plateaus
 from olivine.report.lineage_graph import draw_lineage
@@ -62,8 +61,7 @@ def render_report(store: Store, metrics: Sequence[Artifact], title: str) -> str:
             summary=summary,
             setting=read_setting(traced),
             seeds_for_a_claim=SEEDS_FOR_A_CLAIM,
-            category_names=CATEGORY_NAMES,
-            categories=CATEGORIES,
+            categories=hand_classes(traced.drives),
             seeds_chart=draw_seeds(summary),
             confusions=draw_confusions(traced),
             class_bars=count_classes(traced),
