@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +20,10 @@ from olivine.artifacts import Artifact, Output, begin, open_artifact, sha256_hex
 from olivine.artifacts.record import records_folder
 from olivine.errors import IntegrityError, PeerError, StoreError
 from olivine.store import Ref
-from olivine.training.tensors import bytes_tensors, tensors_bytes
+from olivine.training.tensors import bytes_tensors, tensors_pieces
 
 _ATTEMPTS = 16
+_READ_AT_ONCE = 4
 _POLL_S = 0.02
 
 
@@ -67,10 +69,14 @@ def save_checkpoint(out: Output, checkpoint: Checkpoint, place: Place | None = N
         return 0
     # The run in every file: no other artifact then has the same bytes, and all of them may go with the checkpoint.
     mark = {"checkpoint": target.id, "run": place.run}
-    for name, tensors in checkpoint.tensors.items():
-        target.put(f"{name}.safetensors", tensors_bytes(tensors, mark))
-    size_bytes = sum(blob.size_bytes for blob in target.data.values())
-    target.save_part(_part(place.rank), list(target.data), {})
+    # All sets at once: while one waits for the disk or the network, another is hashed.
+    with ThreadPoolExecutor(max(1, len(checkpoint.tensors))) as pool:
+        puts = [
+            pool.submit(target.put, f"{name}.safetensors", tensors_pieces(tensors, mark))
+            for name, tensors in checkpoint.tensors.items()
+        ]
+    size_bytes = sum(put.result().size_bytes for put in puts)
+    target.save_part(_part(place.rank), sorted(target.data), {})
     if place.rank == 0:
         _wait_for_shards(target, place)
         notes = {"notes": checkpoint.notes, "recipe_sha256": _recipe_digest(out), **mark}
@@ -118,7 +124,9 @@ def find_checkpoint(out: Output) -> tuple[Artifact, Checkpoint] | None:
 def read_checkpoint(out: Output, artifact: Artifact) -> Checkpoint:
     """The state in a checkpoint, checked; IntegrityError when it is damaged or another recipe's."""
     names = [blob.path.removesuffix(".safetensors") for blob in artifact.manifest.data if blob.path != "notes.json"]
-    tensors = {name: bytes_tensors(artifact.read(f"{name}.safetensors"), name) for name in names}
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        read = pool.map(lambda name: bytes_tensors(artifact.read(f"{name}.safetensors"), name), names)
+        tensors = dict(zip(names, read, strict=True))
     notes = json.loads(artifact.read("notes.json"))
     if notes["recipe_sha256"] != _recipe_digest(out):
         raise IntegrityError(f"checkpoint {artifact.id[:12]} is of another recipe than {out.id[:12]}.")
