@@ -346,28 +346,27 @@ def report(
 
 @app.command()
 def compare(
-    metrics: Annotated[
+    runs: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Id of metrics, of any recipe and label fraction; once for each."),
-    ] = None,
-    baseline: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Id of metrics of the arm that the others are compared with; once for each."),
+        typer.Argument(
+            help="Two or more ids of backbones, segmenters, metrics or others; the first is the baseline. "
+            "NAME=ID,ID,... names an arm, and joins its seeds and label fractions."
+        ),
     ] = None,
     store: StoreOption = "./store",
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("comparison.html"),
-    title: Annotated[str, typer.Option(help="Title of the page.")] = "Recipes compared",
+    out: Annotated[Optional[Path], typer.Option(help="Page to write too.")] = None,  # noqa: UP045
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Runs compared",
+    all_: Annotated[bool, typer.Option("--all", help="Tell what is equal too.")] = False,
     as_json: JsonOption = False,
     executor_input: ExecutorOption = None,
 ) -> None:
-    """Compare recipes at label fractions: one table of means and paired differences, as a page."""
-    from olivine.report.command import run_compare, run_compare_executor
+    """What differs between runs in data, recipe, code, environment and cost, and their results in pairs of seeds."""
+    from olivine.lineage.compare_command import run_compare, run_compare_executor
 
     if executor_input is not None:
         run_compare_executor(executor_input)
         return
-    comparison = run_compare(store, metrics or [], baseline or [], out, title)
-    print(json.dumps(comparison.as_json()) if as_json else out)
+    run_compare(store, runs or [], out, title, all_, as_json)
 
 
 @app.command()

@@ -13,13 +13,13 @@ from olivine.errors import UsageError
 from olivine.recipes.demo import demo, tiny_cpu
 from olivine.recipes.methods import METHODS
 from olivine.recipes.miniature import miniature
-from olivine.recipes.paper import paper
+from olivine.recipes.paper import PROTOCOLS
 from olivine.recipes.whole import Recipe, override
 
 __all__ = ["METHODS", "RECIPES", "SCALES", "Recipe", "describe_recipes", "load_recipe", "override"]
 
-SCALES: dict[str, Callable[[], Recipe]] = {"paper": paper, "demo": demo, "miniature": miniature, "tiny_cpu": tiny_cpu}
-"""What a method is run at, by name."""
+SCALES: dict[str, Callable[[], Recipe]] = PROTOCOLS | {"demo": demo, "miniature": miniature, "tiny_cpu": tiny_cpu}
+"""What a method is run at, by name: the protocols of the paper, and smaller ones."""
 
 RECIPES = (*METHODS, "demo", "miniature", "tiny_cpu")
 """Names without a scale; every method may also be followed by `@` and a scale."""

@@ -83,7 +83,7 @@ def olivine(base: Recipe) -> Recipe:
 
 
 def olivine_v1(base: Recipe) -> Recipe:
-    """OLIVINE's first release (V1): a tenth of the consistency term, categories weighed by their share of pairs."""
+    """OLIVINE's first release (V1): a tenth of the consistency term, categories weighed by share of pairs."""
     assert base.pretrain is not None
     consistency = base.pretrain.consistency.model_copy(update={"reduction": "point"})
     weight = 0.1 * base.pretrain.weight_consistency
@@ -93,7 +93,7 @@ def olivine_v1(base: Recipe) -> Recipe:
 
 
 def olivine_plus(base: Recipe) -> Recipe:
-    """Our improved mode: Cartesian voxels, corrected statistics, sure labels and visible pairs only, a ViT teacher."""
+    """Our improved mode: Cartesian voxels, corrected statistics, sure labels, visible pairs, a ViT teacher."""
     assert base.pretrain is not None
     old = base.pretrain.consistency
     consistency = ConsistencyRecipe(

@@ -22,9 +22,9 @@ def main() -> None:
     word, executor_input = sys.argv[1], json.loads(sys.argv[3])
     if word in ("plan", "gate", "close", "compare"):
         # The real ones, which take no time.
+        from olivine.lineage.compare_command import run_compare_executor
         from olivine.platform.close_step import run_close_executor
         from olivine.platform.retrain_steps import run_gate_executor, run_plan_executor
-        from olivine.report.command import run_compare_executor
 
         real = {"plan": run_plan_executor, "gate": run_gate_executor, "close": run_close_executor}
         (real | {"compare": run_compare_executor})[word](sys.argv[3])
