@@ -32,7 +32,7 @@ def read_image(drives: Drives, token: str, camera: int, largest_width_px: int = 
     return plain.resize((round(plain.width * scale), round(plain.height * scale)), Image.Resampling.BILINEAR)
 
 
-def draw_over_image(image: Image.Image, place_K2: NDArray[np.floating], rgb_K3: NDArray[np.uint8], alt: str) -> Picture:
+def draw_over_image(image: Image.Image, place_K2: NDArray[np.float64], rgb_K3: NDArray[np.uint8], alt: str) -> Picture:
     """Square dots over the image, which is grey and faded: every colour is a dot's.
 
     `place_K2` is (row, column) as shares 0..1 of height and width; later points cover earlier ones.

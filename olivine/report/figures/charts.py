@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from olivine.report.svg import Axis, figure_svg, format_tick, text
 
-_NAME_PX, _WIDTH_PX, _BAR_PX, _VALUE_PX, _FOOT_PX = 128, 470, 9, 56, 38
+_NAME_PX, _WIDTH_PX, _BAR_PX, _VALUE_PX, _FOOT_PX = 148, 490, 9, 56, 38
 _DOT_PX = 2.1
 _ARM_COLOURS = ("#5d7392", "#74871a", "#a8622a", "#8a4f7d", "#2c7f83", "#b0413e")
 
@@ -32,7 +32,7 @@ def arm_colour(place: int) -> str:
 
 
 def bar_chart(title: str, rows: Sequence[tuple[str, Sequence[Bar]]], label: str, *, is_log: bool = False) -> Markup:
-    """A group of bars for each row, from 0, or from 1 on a logarithmic axis; without a value there is the text alone."""
+    """A group of bars for each row, from 0, or from 1 on a logarithmic axis. Without a value it is text alone."""
     known = [bar.value for _, bars in rows for bar in bars if bar.value is not None]
     if not known:
         return Markup('<p class="empty">Nothing to draw: no value.</p>')

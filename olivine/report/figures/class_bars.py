@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from olivine.artifacts import Artifact
 from olivine.errors import UsageError
@@ -59,13 +60,19 @@ def draw_class_bars(store: Store, metrics: Sequence[Artifact]) -> Figure:
                 "IoU [%], mean over seeds",
                 ("class", *arms),
                 [
-                    (name, *(percent(cells[arm]["mean"]) + _MARKS[cells[arm]["place"]] for arm in arms))
+                    (name, *(percent(cells[arm]["mean"]) + _mark(cells, arm) for arm in arms))
                     for name, cells in comparison["rows"].items()
                 ],
             )
         ],
         columns=1,
     )
+
+
+def _mark(cells: dict[str, Any], arm: str) -> str:
+    """Best and second best, where arms differ."""
+    differ = len({cell["mean"] for cell in cells.values()}) > 1
+    return _MARKS[cells[arm]["place"]] if differ else ""
 
 
 def _hundredfold(share: float | None) -> float | None:

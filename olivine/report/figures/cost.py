@@ -10,7 +10,8 @@ from olivine.artifacts import Artifact
 from olivine.errors import UsageError
 from olivine.report.costs import newest_record
 from olivine.report.figures.charts import Bar, arm_colour, bar_chart
-from olivine.report.figures.figure import Figure, Panel, Table, described
+from olivine.report.figures.figure import Figure, Panel, Table, described, origin_facts
+from olivine.report.trace import open_input
 
 _MEASURES = (
     # Field of the record, heading, factor, format.
@@ -40,12 +41,14 @@ def draw_cost(backbones: Sequence[Artifact]) -> Figure:
         method = str(backbone.manifest.summary["method"])
         name = method if methods[method] == 1 else f"{method}, {backbone.id[:6]}"
         records[name] = newest_record(backbone) or {}
-    rows = []
-    for (name, record), backbone in zip(records.items(), backbones, strict=True):
-        counts = [str(backbone.manifest.counts.get(count, "not recorded")) for count in ("keyframes", "steps")]
-        device = f"{record['device']}, {record['cores']} cores" if record else "not recorded"
-        rows.append((name, *counts, *(_shown(record, *measure) for measure in _MEASURES), device))
-    heading = ("method", "keyframes", "steps", *(measure[1] for measure in _MEASURES), "device")
+    heading = ("measure", *records)
+    counts = {
+        name: [str(backbone.manifest.counts.get(name, "not recorded")) for backbone in backbones]
+        for name in ("keyframes", "steps")
+    }
+    rows = [(name, *values) for name, values in counts.items()]
+    rows += [(measure[1], *(_shown(record, *measure) for record in records.values())) for measure in _MEASURES]
+    rows.append(("device", *(_device(record) for record in records.values())))
     return Figure(
         name="cost",
         title="Cost of pretraining",
@@ -53,9 +56,22 @@ def draw_cost(backbones: Sequence[Artifact]) -> Figure:
         "Encoding the images is part of the wall time of the run that found no features of them. Compare runs on one "
         "device alone.",
         panels=_panels(records),
-        facts=[f"{name}: {described(backbone)}." for name, backbone in zip(records, backbones, strict=True)],
+        facts=[
+            *_origins(backbones),
+            *(f"{name}: {described(backbone)}." for name, backbone in zip(records, backbones, strict=True)),
+        ],
         tables=[Table("Cost of each pretraining", heading, rows)],
     )
+
+
+def _origins(backbones: Sequence[Artifact]) -> list[str]:
+    """What is not real about the data; an imported backbone has none."""
+    drives = (open_input(item.store, item, "drives") for item in backbones if "drives" in item.manifest.inputs)
+    return list(dict.fromkeys(fact for artifact in drives for fact in origin_facts(artifact)))
+
+
+def _device(record: dict[str, Any]) -> str:
+    return f"{record['device']}, {record['cores']} cores" if record else "not recorded"
 
 
 def _panels(records: dict[str, dict[str, Any]]) -> list[Panel]:
@@ -76,7 +92,7 @@ def _panels(records: dict[str, dict[str, Any]]) -> list[Panel]:
                 )
                 for place, (name, record) in enumerate(records.items())
             ]
-            panels.append(Panel(heading.capitalize(), bar_chart(heading, rows, heading)))
+            panels.append(Panel(heading[0].upper() + heading[1:], bar_chart(heading, rows, heading)))
     return panels
 
 

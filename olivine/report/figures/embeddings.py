@@ -38,6 +38,7 @@ def draw_embeddings(
     points_per_class: int,
     seed: int,
     palette: Palette,
+    most_keyframes: int = _MOST_KEYFRAMES,
 ) -> Figure:
     """One panel for each backbone, of the same points: the semantic space where there is one, as in the paper.
 
@@ -52,7 +53,7 @@ def draw_embeddings(
     from olivine.pretrain.embed import Embedder
 
     drives = Drives(drives_artifact)
-    tokens = spread([token for token in drives.tokens(split) if drives.has_lidarseg(token)], _MOST_KEYFRAMES)
+    tokens = spread([token for token in drives.tokens(split) if drives.has_lidarseg(token)], most_keyframes)
     sample = _sample(drives, tokens, points_per_class, seed)
     truth_S = np.concatenate([truth for _, _, truth in sample]) if sample else np.zeros(0, np.uint8)
     if len(truth_S) < _LEAST_POINTS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +57,9 @@ def draw_errors(
     legend = recolour(CATEGORIES, palette)
     panels = []
     for token in choose_keyframes(tokens, keyframes, _NUM_SCANS, where):
-        panels += _draw_sweep(drives, _read_sweep(drives, token, number), number, runs, predictions, legend)
+        sweep = _read_sweep(drives, token, number)
+        shown = _shown(sweep, runs, predictions, legend)
+        panels += _draw_above(sweep, shown) + _draw_ahead(drives, sweep, number, shown)
     return Figure(
         name="errors",
         title="Error maps",
@@ -98,15 +100,10 @@ def _read_sweep(drives: Drives, token: str, camera: int) -> _Sweep:
     )
 
 
-def _draw_sweep(
-    drives: Drives,
-    sweep: _Sweep,
-    camera: int,
-    runs: dict[str, Run],
-    predictions: dict[str, Pack],
-    legend: Sequence[Swatch],
-) -> list[Panel]:
-    image, view = read_image(drives, sweep.token, camera), f"{CAMERAS[camera]} of {sweep.scene}"
+def _shown(
+    sweep: _Sweep, runs: Mapping[str, Run], predictions: Mapping[str, Pack], legend: Sequence[Swatch]
+) -> list[tuple[str, str, NDArray[np.uint8]]]:
+    """By column its name, what is right in numbers, and the colour of each point: hand labels first."""
     shown = [("hand labels", "", colour_table(tuple(legend), first_id=1)[sweep.truth_N])]
     for name in runs:
         category_P = bytes_array(predictions[name].head(sweep.token)["category.npy"])
@@ -114,8 +111,12 @@ def _draw_sweep(
         note = f"{100 * right_N.mean():.1f} % of {len(right_N)} points right"
         if len(sweep.row_K):
             note += f", {100 * right_N[sweep.row_K].mean():.1f} % of the {len(sweep.row_K)} in the image"
-        shown.append((name, note, right_or_wrong(right_N)))
-    above = [
+        shown.append((name, f"{note}.", right_or_wrong(right_N)))
+    return shown
+
+
+def _draw_above(sweep: _Sweep, shown: Sequence[tuple[str, str, NDArray[np.uint8]]]) -> list[Panel]:
+    return [
         Panel(
             f"{sweep.scene}: {name}",
             draw_birds_eye(sweep.points_N4, rgb_N3, f"{sweep.scene} from above, {name}."),
@@ -123,11 +124,26 @@ def _draw_sweep(
         )
         for name, note, rgb_N3 in shown
     ]
-    ahead = [
+
+
+def _draw_ahead(
+    drives: Drives, sweep: _Sweep, camera: int, shown: Sequence[tuple[str, str, NDArray[np.uint8]]]
+) -> list[Panel]:
+    image, name_of_view = read_image(drives, sweep.token, camera), CAMERAS[camera]
+    return [
         Panel(
-            f"{CAMERAS[camera]}: {name}",
-            draw_over_image(image, sweep.place_K2, rgb_N3[sweep.row_K], f"{view}, {name}."),
+            f"{name_of_view}: {name}",
+            draw_over_image(
+                image, sweep.place_K2, rgb_N3[sweep.row_K], f"{name_of_view} of {sweep.scene}, points: {name}."
+            ),
         )
         for name, _, rgb_N3 in shown
     ]
-    return above + ahead
+
+
+def draw_errors_in_camera(drives_artifact: Artifact, runs: Mapping[str, Run], token: str, camera: str) -> list[Panel]:
+    """One sweep in one camera, for the report: hand labels, and an error map for each run by name."""
+    drives, number = Drives(drives_artifact), camera_number(camera)
+    sweep = _read_sweep(drives, token, number)
+    predictions = {name: Pack(run.metrics) for name, run in runs.items()}
+    return _draw_ahead(drives, sweep, number, _shown(sweep, runs, predictions, CATEGORIES))

@@ -13,6 +13,8 @@ from olivine.report.birds_eye import Picture
 from olivine.report.colours import Swatch
 from olivine.report.setting import LABEL_KINDS, SYNTHETIC
 
+_SCROLLED_FROM_PX = 500
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -30,6 +32,16 @@ class Panel:
         found = re.match(r'<svg viewBox="0 0 ([\d.]+) ([\d.]+)"', self.body)
         # A sentence in the place of a chart that has nothing to draw.
         return (float(found[1]), float(found[2])) if found else (470, 60)
+
+    @property
+    def least_width_px(self) -> int:
+        """Below it the text of a wide drawing could not be read: it is scrolled instead."""
+        return round(0.8 * self.size[0]) if self.size[0] > _SCROLLED_FROM_PX else 0
+
+    @property
+    def most_width_px(self) -> int:
+        """Above it a drawing is only larger, not clearer."""
+        return round(1.5 * self.size[0])
 
     @property
     def picture(self) -> Picture | None:

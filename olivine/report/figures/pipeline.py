@@ -19,9 +19,9 @@ _BOX_PX, _GAP_PX, _LINE_PX, _HEAD_PX, _TOP_PX, _ROW_GAP_PX = 168, 24, 15, 46, 56
 _BUS_PX = 30
 _MOST_RUNS = 6
 _TERMS = {
-    "point_pixel": "point-pixel contrast",
-    "category": "category-aware contrast",
-    "consistency": "semantic consistency",
+    "point_pixel": "point-pixel loss",
+    "category": "category-aware loss",
+    "consistency": "consistency loss",
 }
 
 

@@ -104,7 +104,7 @@
       drawAnchor(context, anchor);
       const range = `${low.toFixed(2)} (dark) to ${high.toFixed(2)} (yellow)`;
       const more = canvas.dataset.over === "points" && labels[anchor] < data.names.length ? `; ${contrast(similar, anchor)}` : "";
-      canvas.parentElement.querySelector("figcaption").textContent = `${range}${more}.`;
+      canvas.parentElement.querySelector(".reading").textContent = `${range}${more}.`;
     }
   }
 

@@ -21,7 +21,7 @@ from olivine.report.figures.figure import described, origin_facts
 from olivine.report.figures.runs import choose_keyframes
 from olivine.report.trace import open_input
 
-SPACE_NAMES = {"point_pixel": "point-pixel heads", "semantic": "semantic heads"}
+SPACE_NAMES = {"point_pixel": "Point-pixel heads", "semantic": "Semantic heads"}
 _MOST_POINTS, _GRID_COLUMNS, _IMAGE_PX = 1500, 48, 640
 _UNLABELLED = 255
 

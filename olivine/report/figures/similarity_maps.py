@@ -62,7 +62,9 @@ def _colours(similar_N: NDArray[np.float32]) -> NDArray[np.uint8]:
     at_N = (similar_N - similar_N.min()) / span * (len(VIRIDIS) - 1)
     stops, below_N = np.array(VIRIDIS, np.float32), np.minimum(at_N.astype(np.int64), len(VIRIDIS) - 2)
     along_N1 = (at_N - below_N)[:, None]
-    return (stops[below_N] * (1 - along_N1) + stops[below_N + 1] * along_N1).round().astype(np.uint8)
+    mixed_N3 = stops[below_N] * (1 - along_N1) + stops[below_N + 1] * along_N1
+    rgb_N3: NDArray[np.uint8] = mixed_N3.round().astype(np.uint8)
+    return rgb_N3
 
 
 def _draw_map(given: Similarities, similar_G: NDArray[np.float32], space: str) -> Picture:

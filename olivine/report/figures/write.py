@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup, escape
@@ -45,7 +46,9 @@ def render_page(figure: Figure) -> str:
 def render_svg(figure: Figure) -> str:
     """Panels in rows, the legend below; text is that of the page, but tables are left out."""
     columns = min(figure.columns, len(figure.panels))
-    width = columns * (_PANEL_PX + _GAP_PX) - _GAP_PX
+    # A drawing that stands alone keeps its own size.
+    panel_px = _PANEL_PX if columns > 1 else max(_PANEL_PX, *(panel.size[0] for panel in figure.panels))
+    width = columns * (panel_px + _GAP_PX) - _GAP_PX
     y = _MARGIN_PX + 18.0
     parts = [text(0, y, figure.title, "title", "start")]
     for line in textwrap.wrap(figure.caption, round(width / _LETTER_PX)):
@@ -54,7 +57,7 @@ def render_svg(figure: Figure) -> str:
     y += 1.5 * _LINE_PX
     for start in range(0, len(figure.panels), columns):
         drawn = [
-            _draw_panel(panel, column * (_PANEL_PX + _GAP_PX), y)
+            _draw_panel(panel, column * (panel_px + _GAP_PX), y, panel_px)
             for column, panel in enumerate(figure.panels[start : start + columns])
         ]
         parts += [part for part, _ in drawn]
@@ -68,11 +71,11 @@ def render_svg(figure: Figure) -> str:
     return _document(figure.title, "".join(parts), width, y)
 
 
-def _draw_panel(panel: Panel, x: float, y: float) -> tuple[str, float]:
+def _draw_panel(panel: Panel, x: float, y: float, width: float) -> tuple[str, float]:
     """The panel with its title above and its note below, and how high all of it is."""
     own_width, own_height = panel.size
-    height = _PANEL_PX * own_height / own_width
-    place = f'x="{x:g}" y="{y + 8:g}" width="{_PANEL_PX}" height="{height:.2f}"'
+    height = width * own_height / own_width
+    place = f'x="{x:g}" y="{y + 8:g}" width="{width:g}" height="{height:.2f}"'
     if panel.picture:
         body = f'<image {place} href="{panel.picture.src}"><title>{escape(panel.picture.alt)}</title></image>'
     elif panel.body.startswith("<svg"):  # type: ignore[union-attr]
@@ -84,7 +87,7 @@ def _draw_panel(panel: Panel, x: float, y: float) -> tuple[str, float]:
     return text(x, y, panel.title, "heading", "start") + body + "".join(notes), height + 12 + len(lines) * _LINE_PX
 
 
-def _draw_legend(legend: list[Swatch] | tuple[Swatch, ...], y: float, width: float) -> tuple[list[str], float]:
+def _draw_legend(legend: Sequence[Swatch], y: float, width: float) -> tuple[list[str], float]:
     parts, x = [], 0.0
     for swatch in legend:
         length = _SWATCH_PX + 6 + len(swatch.name) * _LETTER_PX + 14
