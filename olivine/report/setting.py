@@ -9,11 +9,13 @@ from olivine.artifacts import Artifact
 from olivine.report.trace import Trace, trace
 from olivine.store import Store
 
-_LABEL_KINDS = {
+LABEL_KINDS = {
     "simulated": "SIMULATED weak labels: the simulator's own renderings, made wrong on purpose. No labeler ran.",
     "truth": "Weak labels are the HAND LABELS themselves (an upper bound, not a result).",
     "import": "Weak labels were imported; how right they are was not measured.",
 }
+"""By kind of labeler, what its labels are."""
+SYNTHETIC = "SYNTHETIC drives: ray-cast streets, not recordings."
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,12 @@ class Setting:
         return [line for line in (self._drives(), self._labels(), self._encoder(), self._scope()) if line]
 
     def _drives(self) -> str:
-        return "SYNTHETIC drives: ray-cast streets, not recordings." if self.synthetic else ""
+        return SYNTHETIC if self.synthetic else ""
 
     def _labels(self) -> str:
         if self.label_kind is None:
             return ""
-        line = _LABEL_KINDS.get(self.label_kind, f"Weak labels: {self.label_kind}.")
+        line = LABEL_KINDS.get(self.label_kind, f"Weak labels: {self.label_kind}.")
         if self.label_accuracy is None or self.label_coverage is None:
             return line
         return (
