@@ -34,10 +34,13 @@ RECIPE = (
     "pretrain.checkpoint_every=1000",
 )
 VARIANTS = {
-    "fp32, 0 workers": ("fp32", 0),
-    "fp32, 8 workers": ("fp32", 8),
-    "bf16, 8 workers": ("bf16", 8),
+    "fp32, 0 workers": ("fp32", "--workers", "0"),
+    "fp32": ("fp32", "--workers", "8"),
+    "bf16": ("bf16", "--workers", "8"),
+    "fp16": ("fp16", "--workers", "8"),
+    "fp32, recomputed": ("fp32", "--workers", "8", "--recompute-activations"),
 }
+"""Precision of the backbone and the encoder, and how the work is done."""
 
 
 def main() -> None:
@@ -75,11 +78,11 @@ def made_of(word: str, store: Path, given: list[str]) -> str:
     return str(json.loads(olivine(word, *stage(store), *given, "--json").stdout)["id"])
 
 
-def pretrain(store: Path, name: str, inputs: list[str], precision: str, workers: int) -> dict[str, Any]:
+def pretrain(store: Path, name: str, inputs: list[str], precision: str, *execution: str) -> dict[str, Any]:
     """One pretraining; the seconds of a keyframe after the first steps, and what its record says."""
     seed = list(VARIANTS).index(name)
     given = ["--set", f"pretrain.precision={precision}", "--set", f"pretrain.encoder.precision={precision}"]
-    given += ["--set", f"pretrain.seed={seed}", "--workers", str(workers), "--json"]
+    given += ["--set", f"pretrain.seed={seed}", *execution, "--json"]
     done = olivine("pretrain", *stage(store), *inputs, *given)
     lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith('{"work": "pretrain"')]
     ends_s = {line["done"]: line["done"] / line["per_s"] for line in lines}
