@@ -12,6 +12,7 @@ from olivine.training import deepspeed_engine
 from olivine.training.deepspeed_engine import FIRST_SCALE, LEAST_SCALE, Engine, join_world
 
 PARTS = 2
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def engine(fp16, zero_stage=0, clip_norm=None):
@@ -28,7 +29,7 @@ def train(engine, factors):
     """One optimiser step in two parts, of a loss times each factor; what to do with it is as in pretraining."""
     norm = None
     for factor in factors:
-        output = engine.forward(torch.ones(1, 3))
+        output = engine.forward(torch.ones(1, 3, device=DEVICE))
         engine.backward((output * factor).square().mean())
         if factor is factors[-1]:
             norm = engine.gradient_norm()
