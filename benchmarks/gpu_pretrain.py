@@ -37,6 +37,7 @@ VARIANTS = {
     "fp32, 0 workers": ("fp32", 0),
     "fp32, 8 workers": ("fp32", 8),
     "bf16, 8 workers": ("bf16", 8),
+    "fp16, 8 workers": ("fp16", 8),
 }
 
 
