@@ -154,7 +154,7 @@ def ours_s3(folder: Path, model: dict[str, Any], state: dict[str, Any]) -> Calls
 def ours(folder: Path, model: dict[str, Any], state: dict[str, Any], url: str | None = None) -> Calls:
     from olivine.artifacts import Output, begin
     from olivine.store import open_store
-    from olivine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+    from olivine.training.checkpoint import Checkpoint, Keep, load_checkpoint, save_checkpoint
 
     out = begin(open_store(url or str(folder / "store")), "pretrain", "backbone", {}, {"seed": 0}, seed=0)
     assert isinstance(out, Output)
@@ -162,7 +162,7 @@ def ours(folder: Path, model: dict[str, Any], state: dict[str, Any], url: str | 
 
     def save() -> None:
         step[0] += 1
-        save_checkpoint(out, Checkpoint(step[0], {"model": model, "optimizer": state}, {"history": []}), keep=1)
+        save_checkpoint(out, Checkpoint(step[0], {"model": model, "optimizer": state}, {"history": []}), keep=Keep(1))
 
     return save, lambda: load_checkpoint(out)
 

@@ -213,7 +213,10 @@ def pretrain(
         _execution_option("cache", "Folder on a local disk that keeps what was read from the store."),
     ] = None,
     cache_gb: Annotated[float, _execution_option("cache_gb", "Size of that folder in GB.")] = 50.0,
-    keep: Annotated[int, _execution_option("keep", "Checkpoints that stay.")] = 3,
+    keep: Annotated[int, _execution_option("keep", "Checkpoints that stay, the last ones.")] = 3,
+    keep_best: Annotated[
+        bool, _execution_option("keep_best", "Beside them, the checkpoint with the lowest mean training loss stays.")
+    ] = True,
     background_checkpoints: Annotated[
         bool, _execution_option("background_checkpoints", "Write checkpoints beside the training.")
     ] = False,
@@ -243,6 +246,7 @@ def pretrain(
         cache,
         cache_gb,
         keep,
+        keep_best,
         background_checkpoints,
         hang_s,
         metrics_port,

@@ -24,7 +24,7 @@ from olivine.pretrain.recipe import PretrainRecipe
 from olivine.pretrain.samples import PretrainSamples
 from olivine.progress import Progress
 from olivine.training.background import Background
-from olivine.training.checkpoint import Checkpoint, Place, find_checkpoint, read_checkpoint, save_checkpoint
+from olivine.training.checkpoint import Checkpoint, Keep, Place, find_checkpoint, read_checkpoint, save_checkpoint
 from olivine.training.deepspeed_engine import Engine, World, any_process, sum_processes, tell_all, wait_for_all
 from olivine.training.determinism import deterministic
 from olivine.training.execution import Execution
@@ -239,8 +239,9 @@ class _Trainer:
         # Copies: the training goes on while they are written.
         notes: dict[str, Any] = {name: list(values) for name, values in vars(self._course).items()}
         notes["loss_scale"] = self._engine.scaler_state()
-        checkpoint = Checkpoint(done, tensors, notes)
-        out, place, keep = self._task.out, self._place, self._execution.keep_checkpoints
+        checkpoint = Checkpoint(done, tensors, notes, self._mean_loss(done))
+        out, place = self._task.out, self._place
+        keep = Keep(self._execution.keep_checkpoints, self._execution.keep_best)
 
         def write(checkpoint: Checkpoint) -> None:
             size_bytes = save_checkpoint(out, checkpoint, place, keep)
@@ -256,6 +257,15 @@ class _Trainer:
         if wait:
             # Whoever leaves first would have torchrun end the one that commits.
             wait_for_all()
+
+    def _mean_loss(self, done: int) -> float | None:
+        """Of as many steps before `done` as lie between two checkpoints, so that all are compared over equal numbers.
+
+        Of this process's share of them. None where fewer were made, or were skipped.
+        """
+        every = self._task.recipe.checkpoint_every
+        losses = [entry["loss"] for entry in self._course.history if entry["step"] >= done - every]
+        return math.fsum(losses) / every if len(losses) == every else None
 
     def _resume(self) -> int:
         """Take the newest sound checkpoint, the same in every process; return the step to go on from."""

@@ -39,7 +39,10 @@ class Execution:
     """Size [GB] of the cache; what was not used for longest goes first."""
 
     keep_checkpoints: int = 3
-    """Checkpoints that stay."""
+    """Checkpoints that stay, the last ones."""
+
+    keep_best: bool = True
+    """Beside the last ones, the checkpoint with the lowest mean training loss stays."""
 
     background_checkpoints: bool = False
     """Write checkpoints beside the training. A kill while one is written then costs one interval more."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from chain import quietly
 
+from olivine.artifacts import open_artifact, verify
 from olivine.errors import UsageError
 from olivine.recipes import load_recipe
 from olivine.training.execution import Execution
@@ -39,6 +40,20 @@ def test_how_it_is_carried_out_is_no_part_of_the_identity(chain, own_chain, tmp_
     records = [json.loads(again.store.read(key)) for key in again.store.list(f"records/runs/pretrain/{again.id}")]
     assert {record.get("zero_stage") for record in records} == {0, 1}
     assert all(record["samples"] == 8 and record["data_wait_share"] <= 1 for record in records)
+
+
+def test_the_checkpoint_of_the_lowest_mean_loss_is_kept(own_chain):
+    made = run(own_chain, Execution(keep_checkpoints=1), "pretrain.checkpoint_every=2", "pretrain.epochs=4")
+    ref = json.loads(own_chain.store.read_ref(f"runs/{made.id}/checkpoint").content)
+    found = losses(made)
+    # None is made after the last step.
+    means = {done: sum(found[done - 2 : done]) / 2 for done in range(2, len(found), 2)}
+    assert len(means) >= 3
+    assert ref["best"]["step"] == min(means, key=means.get)
+    assert ref["best"]["mean_loss"] == pytest.approx(min(means.values()))
+    assert ref["mean_loss"] == pytest.approx(means[ref["step"]])
+    for id in (ref["id"], ref["best"]["id"]):
+        assert verify(open_artifact(own_chain.store, "pretrain", id)) == []
 
 
 def test_parts_are_what_processes_would_draw(own_chain):
