@@ -13,6 +13,7 @@ from olivine.lineage.arms import Arm, metrics_of, parse_arms
 from olivine.lineage.differences import find_differences
 from olivine.lineage.source import Place, Source, StoreSource
 from olivine.lineage.trace import union_of_ancestors
+from olivine.lineage.withdrawal import withdrawn_behind
 from olivine.report.compare import Comparison, arms_by_backbone, compare_results
 from olivine.report.setting import caveats
 from olivine.store import Store
@@ -45,19 +46,20 @@ def compare_with_baseline(store: Store, metrics: Sequence[str], baseline: Sequen
 
 
 def _compare(store: Store, source: Source, arms: Sequence[Arm], everything: bool) -> Comparison:
-    results = {arm.name: [_artifact(store, place) for place in metrics_of(source, arm.places)] for arm in arms}
+    scored = {arm.name: metrics_of(source, arm.places) for arm in arms}
     return Comparison(
         {arm.name: [place.id for place in arm.places] for arm in arms},
-        compare_results(store, results),
+        compare_results(store, {name: [_artifact(store, place) for place in found] for name, found in scored.items()}),
         find_differences(source, arms, everything),
-        _notes(source, arms),
+        _notes(store, source, [place for arm in arms for place in (*arm.places, *scored[arm.name])]),
     )
 
 
-def _notes(source: Source, arms: Sequence[Arm]) -> list[str]:
-    """What weakens the numbers: that drives are synthetic, weak labels simulated, an image encoder a stand-in."""
-    manifests = union_of_ancestors(source, [place for arm in arms for place in arm.places])
-    return list(dict.fromkeys(line for manifest in manifests for line in caveats(manifest)))
+def _notes(store: Store, source: Source, places: Sequence[Place]) -> list[str]:
+    """What weakens the numbers: withdrawn or synthetic drives, simulated weak labels, a stand-in for the encoder."""
+    withdrawn = [f"WITHDRAWN: {sentence}" for place in places for sentence in withdrawn_behind(store, place)]
+    weak = [line for manifest in union_of_ancestors(source, places) for line in caveats(manifest)]
+    return list(dict.fromkeys(withdrawn + weak))
 
 
 def _artifact(store: Store, place: Place) -> Artifact:

@@ -11,6 +11,7 @@ import pytest
 from lineage.graph import Graph, build_graph, publish, publish_result
 
 from olivine.artifacts import Artifact
+from olivine.artifacts.withdrawn import withdraw
 from olivine.errors import IntegrityError, UsageError
 from olivine.lineage.compare import compare_runs, compare_with_baseline
 from olivine.lineage.compare_command import run_compare_executor
@@ -163,6 +164,13 @@ def test_what_weakens_the_numbers_is_said_once(tmp_path: Path) -> None:
         runs.append(publish(store, "pretrain", "backbone", inputs, {}, summary).id)
     notes = compare_runs(store, runs).notes
     assert [note.split(":")[0] for note in notes] == ["SYNTHETIC drives", "SIMULATED weak labels", "STAND-IN"]
+
+
+def test_a_withdrawn_drive_is_named(graph: Graph) -> None:
+    withdraw(graph.store, "n008", "a face is seen", "ada")
+    notes = compare(graph, "backbone_a", "backbone_b").notes
+    assert len(notes) == 1
+    assert notes[0].startswith("WITHDRAWN: The drive n008 was withdrawn by ada")
 
 
 @pytest.mark.parametrize(
