@@ -80,6 +80,7 @@ def measure_robustness(
         "seed": seed,
         "drives": drives.id,
         "segmenter": segmenter.id,
+        "init": segmenter.manifest.summary["init"],
         "simulated": SIMULATED,
     }
 
@@ -94,6 +95,7 @@ def add_baseline(measured: dict[str, Any], baseline: Path) -> dict[str, Any]:
     try:
         other = json.loads(baseline.read_bytes())
         theirs = _scores(other["miou"])
+        whose = f"{str(other['segmenter'])[:12]} ({other['init']})"
         differing = [name for name in ("drives", "split", "seed") if other[name] != measured[name]]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"{baseline} is nothing that `olivine robustness --json` printed ({error!r})") from None
@@ -103,7 +105,7 @@ def add_baseline(measured: dict[str, Any], baseline: Path) -> dict[str, Any]:
     return measured | {
         "corruption_errors": corruption_errors(ours, theirs),
         "mean_corruption_error": mean_corruption_error(ours, theirs),
-        "baseline": str(other.get("segmenter")),
+        "baseline": whose,
     }
 
 

@@ -74,12 +74,12 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
             console.print(table)
     if not comparison.differences:
         console.print("Nothing differs.")
-    if not comparison.rows:
+    if comparison.rows:
+        console.print(_results(comparison))
+    else:
         console.print("No metrics were made from these: there are no results to compare.")
-        return
-    console.print(_results(comparison))
-    if not comparison.claims:
-        console.print(CLAIMS_NOTHING, highlight=False)
+    for line in (*comparison.notes, *([] if comparison.claims else [CLAIMS_NOTHING])):
+        console.print(line, markup=False, highlight=False)
 
 
 def _results(comparison: Comparison) -> Table:

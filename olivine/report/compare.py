@@ -94,6 +94,8 @@ class Comparison:
 
     rows: Sequence[Row]
     differences: Mapping[str, Sequence[Difference]]
+    notes: Sequence[str] = ()
+    """What weakens the numbers, as sentences."""
 
     @property
     def baseline(self) -> str:
@@ -121,6 +123,7 @@ class Comparison:
         """Plain JSON values, for a script."""
         return {
             "baseline": self.baseline,
+            "notes": list(self.notes),
             "arms": {name: list(ids) for name, ids in self.arms.items()},
             "differences": {
                 group: [difference.as_json(list(self.arms)) for difference in found]

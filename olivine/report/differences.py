@@ -56,5 +56,7 @@ def _show(value: Any, common: set[str]) -> str:
         own = [name for name in value if name not in common]
         more = f" and {len(own) - _MOST_NAMES} more" if len(own) > _MOST_NAMES else ""
         return str(len(value)) + (f", not in all: {', '.join(own[:_MOST_NAMES])}{more}" if own else "")
+    if isinstance(value, float):
+        return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

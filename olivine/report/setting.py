@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from olivine.artifacts import Artifact
+from olivine.artifacts import Artifact, Manifest
 from olivine.report.trace import Trace, trace
 from olivine.store import Store
 
+_STAND_IN = "STAND-IN: "
 LABEL_KINDS = {
     "simulated": "SIMULATED weak labels: the simulator's own renderings, made wrong on purpose. No labeler ran.",
     "truth": "Weak labels are the HAND LABELS themselves (an upper bound, not a result).",
@@ -55,7 +56,7 @@ class Setting:
         if self.encoder is None:
             return ""
         if self.encoder_note:
-            return f"STAND-IN: {self.encoder_note}"
+            return f"{_STAND_IN}{self.encoder_note}"
         return f"Image encoder: {self.encoder}, pretrained and frozen."
 
     def _scope(self) -> str:
@@ -63,6 +64,18 @@ class Setting:
             f"Fine-tuned on {self.fraction} of the train labels ({self.num_labelled_keyframes} keyframes), scored on "
             f"{self.num_scored_keyframes} keyframes of the split {self.split}."
         )
+
+
+def caveats(manifest: Manifest) -> list[str]:
+    """What about one artifact weakens every number that was made from it, as sentences."""
+    summary, lines = manifest.summary, []
+    if manifest.kind == "drives" and summary.get("synthetic"):
+        lines.append(SYNTHETIC)
+    if manifest.kind == "weak_labels" and summary.get("kind") in LABEL_KINDS:
+        lines.append(LABEL_KINDS[summary["kind"]])
+    if manifest.kind == "backbone" and (note := (summary.get("encoder") or {}).get("note")):
+        lines.append(f"{_STAND_IN}{note}")
+    return lines
 
 
 def setting_lines(store: Store, metrics: Sequence[Artifact]) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from lineage.graph import Graph, build_graph, publish, publish_result
 
 from olivine.artifacts import Artifact
+from olivine.artifacts.withdrawn import withdraw
 from olivine.errors import IntegrityError, UsageError
 from olivine.lineage.compare import compare_runs, compare_with_baseline
 from olivine.lineage.compare_command import run_compare_executor
@@ -110,6 +111,8 @@ def test_a_random_start_has_nothing_of_pretraining(wide: Graph) -> None:
     assert list(found.arms) == ["random", "olivine"]
     assert shown(found, "artifacts")["backbone"] == ["none", wide.id("backbone_a")[:12]]
     assert "recipe" not in found.differences
+    assert shown(found, "data")["kind (weak_labels)"] == ["none", "grounded_sam"]
+    assert shown(found, "data")["keyframes (backbone)"] == ["none", "4"]
     assert found.rows[1].differences == pytest.approx([0.07134])
 
 
@@ -135,14 +138,39 @@ def test_the_cost_is_that_of_the_newest_run(wide: Graph) -> None:
     record = {"started": "2999-01-01T00:00:00+00:00", "wall_s": 7200.0, "peak_gpu_mb": 30000.0}
     wide.store.create(f"{folder}/later.json", json.dumps(record).encode())
     cost = shown(compare(wide, "backbone_a", "backbone_c"), "cost")
-    assert cost["wall_s (backbone)"][1] == "7200.0"
-    assert cost["peak_gpu_mb (backbone)"] == ["-", "30000.0"]
+    assert cost["wall_s (backbone)"][1] == "7200"
+    assert cost["peak_gpu_mb (backbone)"] == ["-", "30000"]
+    assert "wall_s (drives)" not in cost
+    against_random = shown(compare(wide, "random=metrics_random0", "c=metrics_c0"), "cost")
+    assert against_random["wall_s (backbone)"] == ["none", "7200"]
 
 
 def test_data_and_labels_have_differences_and_no_results(wide: Graph) -> None:
     found = compare(wide, "labels_a", "labels_b")
     assert found.rows == []
     assert shown(found, "recipe")["labeler (weak_labels)"] == ["a", "b"]
+
+
+def test_what_weakens_the_numbers_is_said_once(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "store"))
+    drives = publish(store, "ingest", "drives", {}, {"source": "a"}, {"synthetic": True})
+    runs = []
+    for kind in ("simulated", "simulated2"):
+        labels = publish(
+            store, "label", "weak_labels", {"drives": drives}, {"labeler": kind}, {"kind": "simulated", "accuracy": 0.7}
+        )
+        inputs = {"drives": drives, "weak_labels": labels}
+        summary = {"method": "olivine", "encoder": {"note": "an encoder that no one trained."}}
+        runs.append(publish(store, "pretrain", "backbone", inputs, {}, summary).id)
+    notes = compare_runs(store, runs).notes
+    assert [note.split(":")[0] for note in notes] == ["SYNTHETIC drives", "SIMULATED weak labels", "STAND-IN"]
+
+
+def test_a_withdrawn_drive_is_named(graph: Graph) -> None:
+    withdraw(graph.store, "n008", "a face is seen", "ada")
+    notes = compare(graph, "backbone_a", "backbone_b").notes
+    assert len(notes) == 1
+    assert notes[0].startswith("WITHDRAWN: The drive n008 was withdrawn by ada")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from olivine.report.differences import Difference
 @pytest.mark.parametrize(
     ("values", "cells"),
     [
-        (([0.1], [0.2]), ["0.1", "0.2"]),
+        (([0.1], [1 / 3]), ["0.1", "0.333333"]),
         ((["cartesian"], []), ["cartesian", "none"]),
         (([None], [True]), ["-", "true"]),
         (([0, 1], [0]), ["0, 1", "0"]),
