@@ -89,3 +89,15 @@ def test_a_group_that_fails_ends_the_run_before_anything_is_published(bench: Ben
     with pytest.raises(DataError, match=r"^share 2/2: the reason for 65"):
         relabel(bench, label_groups=2, settings=["act=share/2/2:exit 65"])
     assert "label" not in [step.label for step in bench.watched.ended]
+
+
+def test_each_recipe_of_a_comparison_has_groups_of_its_own(bench: Bench) -> None:
+    """A loop within a loop: what one recipe's groups report never reaches the step of another."""
+    recipes = ["slidr@tiny_cpu", "olivine@tiny_cpu"]
+    given = {"drives": "raw", "store": bench.store, "recipes": recipes, "baseline": "random@tiny_cpu"}
+    given |= {"fractions": [2], "seeds": [0], "label_groups": 2}
+    run_pipeline("compare_recipes", given, bench.folder / "out", bench.watched)
+    did = [(call["parameters"]["recipe"], call["parameters"]["group"]) for call in bench.calls("share")]
+    assert sorted(did[:2]) + sorted(did[2:]) == [(recipe, group) for recipe in recipes for group in ("1/2", "2/2")]
+    assert [call["parameters"]["recipe"] for call in bench.calls("label")] == recipes
+    assert [call["parameters"]["labelled"] for call in bench.calls("label")] == [[1, 2], [1, 2]]
