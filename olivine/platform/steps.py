@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +47,8 @@ _ERRORS = {
 _SHARING_STAGES = frozenset({"finetune", "evaluate"})
 # Steps that share the machine run two at a time, however many a loop has in flight: more would only wait for memory.
 _SHARES = 2
+# A labelling takes the whole machine, its GPU too: groups of it follow one another.
+_GROUP_STEP = "share"
 
 
 class Watcher(Protocol):
@@ -85,6 +88,7 @@ class Steps:
     _arms: dict[str, tuple[str | None, int | None]] = field(default_factory=dict)
     _claimed: tuple[str, str] | None = None
     _shares: Turns = field(default_factory=lambda: Turns(_SHARES))
+    _groups_turn: Turns = field(default_factory=lambda: Turns(1))
 
     def run(self, command: Sequence[str]) -> None:
         """Run one step to its end.
@@ -96,11 +100,17 @@ class Steps:
         if command[1] == CLOSING_STEP:
             self._close(command)
             return
-        with self._shares if command[1] in _SHARING_STAGES else contextlib.nullcontext():
+        with self._place(command[1]):
             if self.failure:
                 # The run failed while this step waited for its turn.
                 raise self.failure
             self._run(command)
+
+    def _place(self, stage: str) -> AbstractContextManager[None]:
+        """Where the step waits until the machine has room for it."""
+        if stage == _GROUP_STEP:
+            return self._groups_turn
+        return self._shares if stage in _SHARING_STAGES else contextlib.nullcontext()
 
     def _close(self, command: Sequence[str]) -> None:
         """Run the last step of a run: not one of its results, and not stopped by a failure of the others."""
@@ -123,7 +133,8 @@ class Steps:
         if "run" in call.parameters:
             self._claimed = (str(call.parameters["store"]), str(call.parameters["run"]))
         init, seed = self._arm(stage, call.parameters)
-        label = step_label(stage, init, seed)
+        group = str(call.parameters.get("group", ""))
+        label = step_label(stage, init, seed, group)
         started, start_s = datetime.now(UTC), time.monotonic()
         self.watcher.start(label)
         try:
@@ -135,7 +146,8 @@ class Steps:
             raise self._fail(label, error) from None
         if manifest:
             self._arms[manifest.id] = (init, seed)
-        step = StepResult(stage, init, seed, ended.exit_code, time.monotonic() - start_s, manifest, **facts)
+        wall_s = time.monotonic() - start_s
+        step = StepResult(stage, init, seed, ended.exit_code, wall_s, manifest, group=group, **facts)
         self.results.append(step)
         self.watcher.end(step)
 

@@ -26,12 +26,17 @@ class OtherHandler:
     def __init__(self, image: str, command: list[str]) -> None: ...
 
 
+class OtherStore:
+    def get_parent_input(self, task: str, key: str) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("module", "name", "value"),
     [
         ("kfp.local.subprocess_task_handler", "SubprocessTaskHandler", OtherHandler),
         ("kfp.local.task_dispatcher", "subprocess_task_handler", object()),
         ("kfp.local.task_dispatcher", "logging_utils", object()),
+        ("kfp.local.io", "IOStore", OtherStore),
         ("kfp.local.executor_input_utils", "dsl_artifact_to_artifact_list", lambda artifacts: artifacts),
         ("kfp.local.orchestrator.task_spec_utils", "create_parameter_loop_iteration_task_spec", lambda spec: spec),
     ],
