@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
@@ -321,13 +323,22 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("olivine-run"),
     timeout_s: Annotated[float, typer.Option(help="Seconds that one step may take.")] = 86_400.0,
+    container: Annotated[
+        bool, typer.Option("--container", help="Run each step in a container, by Podman or Docker.")
+    ] = False,
+    image: Annotated[str, typer.Option(help="With --container: an image of this machine; default olivine:dev.")] = "",
 ) -> None:
     """Run a whole pipeline on this machine, each step a process; a second run finds what is finished."""
     from olivine.platform import run_command
+    from olivine.platform.compiled_pipelines import PLACEHOLDER_IMAGE
+
+    if image and not container:
+        raise UsageError("--image names the image of containers: add --container.")
 
     options: dict[str, Any] = {"drives": drives, "version": version, "store": store, "recipe": recipe}
     options |= {"seeds": run_command.parse_seeds(seeds), "settings": set_}
-    run_command.run(pipeline, options, parameter or [], out, timeout_s)
+    chosen = (image or PLACEHOLDER_IMAGE) if container else None
+    run_command.run(pipeline, options, parameter or [], out, timeout_s, chosen)
 
 
 @app.command()
@@ -482,6 +493,9 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 def main() -> None:
     """Run the command line; errors end with their message and exit code."""
     keep_freed_memory()
+    if os.getpid() == 1:
+        # The first process of a container gets no signal that it has no handler for; this one is what SIGTERM does.
+        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))
     try:
         sys.exit(app(standalone_mode=False))
     except OlivineError as error:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import inspect
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -249,9 +251,27 @@ def _muted() -> Iterator[list[str]]:
         root.removeFilter(keep)
 
 
+@contextlib.contextmanager
+def _without_docker_folder() -> Iterator[None]:
+    """Keep kfp from a folder named docker where the program was started.
+
+    To Python it is a package of that name, and kfp takes every one for Docker's client, without which it does well.
+    """
+    found = importlib.util.find_spec("docker")
+    if found is None or found.origin is not None:
+        yield
+        return
+    sys.modules["docker"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.modules.pop("docker", None)
+
+
 def _module(name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        with _without_docker_folder():
+            return importlib.import_module(name)
     except ImportError as error:
         if error.name and error.name.split(".")[0] != "kfp":
             raise

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -51,6 +51,9 @@ _SHARES = 2
 _GROUP_STEP = "share"
 
 
+Launch = Callable[[Sequence[str]], tuple[list[str], dict[str, str]]]
+
+
 class Watcher(Protocol):
     """Who is told how a run goes. Called from several threads at once."""
 
@@ -76,12 +79,14 @@ class Steps:
         watcher: who is told.
         timeout_s: time [s] that one step may take.
         retries: how often a stage is tried again after a fault of the infrastructure.
+        launch: gives the command line and the environment that run a component's command.
     """
 
     groups: ProcessGroups
     watcher: Watcher
     timeout_s: float
     retries: Mapping[str, int]
+    launch: Launch
     results: list[StepResult] = field(default_factory=list)
     pages: dict[str, bytes] = field(default_factory=dict)
     failure: OlivineError | None = None
@@ -114,10 +119,8 @@ class Steps:
 
     def _close(self, command: Sequence[str]) -> None:
         """Run the last step of a run: not one of its results, and not stopped by a failure of the others."""
-        full = [*PROGRAMS.get(command[0], (command[0],)), *command[1:]]
-        ended = subprocess.run(
-            full, env=step_environment(command[1]), capture_output=True, text=True, errors="replace", check=False
-        )
+        full, environment = self.launch(command)
+        ended = subprocess.run(full, env=environment, capture_output=True, text=True, errors="replace", check=False)
         if ended.returncode:
             self.watcher.line(CLOSING_STEP, ended.stderr.strip())
 
@@ -163,8 +166,7 @@ class Steps:
             time.sleep(RETRY_WAIT_S)
 
     def _run_once(self, label: str, command: Sequence[str]) -> Ended:
-        full = [*PROGRAMS.get(command[0], (command[0],)), *command[1:]]
-        environment = step_environment(command[1])
+        full, environment = self.launch(command)
         try:
             return self.groups.run(full, environment, lambda text: self.watcher.line(label, text), self.timeout_s)
         except OSError as error:
@@ -204,6 +206,11 @@ def _start(parameters: Mapping[str, Any]) -> str | None:
     if not every_nth:
         return init
     return f"{init if init == 'random' else parameters['recipe']}, 1/{every_nth}"
+
+
+def launch_process(command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The command line and the environment that run a component's command as a process of this machine."""
+    return [*PROGRAMS.get(command[0], (command[0],)), *command[1:]], step_environment(command[1])
 
 
 def step_environment(stage: str) -> dict[str, str]:

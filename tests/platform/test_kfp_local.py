@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,13 @@ PARAMETERS = {"drives": "raw", "store": "store"}
 
 def test_the_installed_kfp_is_known() -> None:
     check_private_api()
+
+
+def test_a_folder_named_docker_is_not_taken_for_its_client(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    program = "from olivine.platform.kfp_local import check_private_api; check_private_api()"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
 
 
 class OtherHandler:
