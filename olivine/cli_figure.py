@@ -103,7 +103,8 @@ def embeddings(
 
 @figure_app.command("class-distribution")
 def class_distribution(
-    weak_labels: WeakLabelsOption,
+    weak_labels: Annotated[str, typer.Option(help="Id of the weak labels; their drives are counted too.")] = "",
+    drives: Annotated[str, typer.Option(help="Id of drives, to count their hand labels alone.")] = "",
     palette: PaletteOption = "official",
     store: StoreOption = "./store",
     out: OutOption = Path("class-distribution.html"),
@@ -111,7 +112,7 @@ def class_distribution(
     """Figures 5 and 6: how often each class occurs in points, pairs and pixels."""
     from olivine.report.figures.command import run_class_distribution
 
-    print(run_class_distribution(store, weak_labels, palette, out))
+    print(run_class_distribution(store, weak_labels, drives, palette, out))
 
 
 @figure_app.command()

@@ -46,4 +46,4 @@ def draw_over_image(image: Image.Image, place_K2: NDArray[np.float64], rgb_K3: N
         for right in range(-reach, reach + 1):
             at = (row_K + down).clip(0, height - 1), (column_K + right).clip(0, width - 1)
             pixels_HW3[at] = rgb_K3
-    return encode_jpeg(Image.fromarray(pixels_HW3), alt)
+    return encode_jpeg(Image.fromarray(pixels_HW3), alt, fine_colours=True)

@@ -73,10 +73,18 @@ def run_embeddings(
     return write_figure(draw_embeddings(given, found, split, method, points_per_class, seed, palette), out)
 
 
-def run_class_distribution(store_url: str, weak_labels: str, palette: Palette, out: Path) -> Path:
-    """Figures 5 and 6."""
-    drives, labels = _labels(open_store(store_url), weak_labels)
-    return write_figure(draw_distribution(drives, labels, palette), out)
+def run_class_distribution(store_url: str, weak_labels: str, drives: str, palette: Palette, out: Path) -> Path:
+    """Figures 5 and 6; of drives alone their hand labels.
+
+    Raises:
+        UsageError: both, or neither, are named; else what `draw_distribution` raises.
+    """
+    if bool(weak_labels) == bool(drives):
+        raise UsageError("give --weak-labels, whose drives are counted too, or --drives alone.")
+    store = open_store(store_url)
+    if drives:
+        return write_figure(draw_distribution(find_artifact(store, "ingest", drives, "drives"), None, palette), out)
+    return write_figure(draw_distribution(*_labels(store, weak_labels), palette), out)
 
 
 def run_similarity(store_url: str, backbone: str, keyframe: str, camera: str, anchor: str, out: Path) -> Path:

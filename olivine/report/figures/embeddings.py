@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import ConfigError, DataError, UsageError
-from olivine.report.colours import CATEGORIES
 from olivine.report.figures.charts import scatter_chart
-from olivine.report.figures.figure import Figure, Panel, Table, described, origin_facts
+from olivine.report.figures.figure import Figure, Panel, Table, described, hand_swatches, origin_facts
 from olivine.report.figures.palette import Palette, recolour
 from olivine.report.scans import spread
 
@@ -54,14 +53,14 @@ def draw_embeddings(
 
     drives = Drives(drives_artifact)
     tokens = spread([token for token in drives.tokens(split) if drives.has_lidarseg(token)], most_keyframes)
-    sample = _sample(drives, tokens, points_per_class, seed)
+    sample = _sample(drives, tokens, len(hand_swatches(drives_artifact)), points_per_class, seed)
     truth_S = np.concatenate([truth for _, _, truth in sample]) if sample else np.zeros(0, np.uint8)
     if len(truth_S) < _LEAST_POINTS:
         raise DataError(
             f"{described(drives_artifact)}: {len(truth_S)} points of the split {split} have a scored hand label, and a "
             f"plane needs {_LEAST_POINTS}."
         )
-    swatches = recolour(CATEGORIES, palette)
+    swatches = recolour(hand_swatches(drives_artifact), palette)
     panels, rows = [], []
     for backbone in backbones:
         embedder = Embedder(backbone)
@@ -104,11 +103,11 @@ _METHODS = {"pca": "principal components", "tsne": "t-SNE"}
 
 
 def _sample(
-    drives: Drives, tokens: Sequence[str], points_per_class: int, seed: int
+    drives: Drives, tokens: Sequence[str], num_classes: int, points_per_class: int, seed: int
 ) -> list[tuple[str, NDArray[np.int64], NDArray[np.uint8]]]:
     """By keyframe the points drawn and their classes: an equal share of every class from every keyframe that has it."""
     truths = {token: drives.lidarseg(token) for token in tokens}
-    holders = {id: [t for t in tokens if (truths[t] == id).any()] for id in range(1, len(CATEGORIES) + 1)}
+    holders = {id: [t for t in tokens if (truths[t] == id).any()] for id in range(1, num_classes + 1)}
     rng, sample = np.random.default_rng(seed), []
     for token in tokens:
         drawn = []

@@ -14,15 +14,19 @@ from olivine.errors import DataError
 from olivine.nuscenes_categories import IGNORE_CATEGORY
 from olivine.packs import Pack, bytes_array
 from olivine.report.birds_eye import draw_birds_eye
-from olivine.report.colours import CATEGORIES, RIGHT, WRONG, Swatch, colour_table, right_or_wrong
+from olivine.report.colours import RIGHT, WRONG, Swatch, colour_table, right_or_wrong
 from olivine.report.figures.cameras import camera_number, draw_over_image, read_image
-from olivine.report.figures.figure import Figure, Panel, described, origin_facts
+from olivine.report.figures.figure import Figure, Panel, described, hand_swatches, has_cameras, origin_facts
 from olivine.report.figures.palette import Palette, recolour
 from olivine.report.figures.runs import choose_keyframes, open_runs
 from olivine.report.trace import Run, open_input
 from olivine.store import Store
 
 _NUM_SCANS = 2
+_VIEWS = {
+    True: "the vehicle in the middle and driving up, and what {camera} sees of them",
+    False: "the sensor in the middle and its x axis up; these drives have no cameras",
+}
 
 
 @dataclass(frozen=True)
@@ -54,17 +58,17 @@ def draw_errors(
     drives, predictions = Drives(artifact), {name: Pack(run.metrics) for name, run in runs.items()}
     tokens = predictions[next(iter(runs))].index.column("keyframe")
     where = f"the split {first.manifest.summary['split']} of {described(artifact)}"
-    legend = recolour(CATEGORIES, palette)
+    legend, looks = recolour(hand_swatches(artifact), palette), has_cameras(artifact)
     panels = []
     for token in choose_keyframes(tokens, keyframes, _NUM_SCANS, where):
         sweep = _read_sweep(drives, token, number)
         shown = _shown(sweep, runs, predictions, legend)
-        panels += _draw_above(sweep, shown) + _draw_ahead(drives, sweep, number, shown)
+        panels += _draw_above(sweep, shown) + (_draw_ahead(drives, sweep, number, shown) if looks else [])
     return Figure(
         name="errors",
         title="Error maps",
-        caption=f"Sweeps of {where}, the vehicle in the middle and driving up, and what {camera} sees of them. Points "
-        "without a scored hand label are left out.",
+        caption=f"Sweeps of {where}, {_VIEWS[looks].format(camera=camera)}. Points without a scored hand label are "
+        "left out.",
         panels=panels,
         legend=[Swatch("right", RIGHT), Swatch("wrong", WRONG), *legend],
         facts=[*origin_facts(artifact), *_sources(runs)],
@@ -88,11 +92,15 @@ def _read_sweep(drives: Drives, token: str, camera: int) -> _Sweep:
     point_K, pixel_K2 = keyframe.pair_point_M[mine_M], keyframe.pair_pixel_M3[mine_M, 1:]
     # The far ones first, so that the near ones cover them.
     order = np.argsort(-np.linalg.norm(keyframe.points_N4[point_K, :3], axis=1), kind="stable")
-    width, height = drives.image_size
+    points_N4 = keyframe.points_N4[scored_P]
+    if not has_cameras(drives.artifact):
+        # Scans have x ahead and y to the left; nuScenes sweeps have y ahead and x to the right.
+        points_N4 = points_N4[:, [1, 0, 2, 3]] * np.array([-1, 1, 1, 1], np.float32)
+    width, height = drives.image_size if has_cameras(drives.artifact) else (1, 1)
     return _Sweep(
         token,
         str(drives.column("scene")[token]),
-        keyframe.points_N4[scored_P],
+        points_N4,
         truth_P[scored_P],
         scored_P,
         row_P[point_K][order],
@@ -104,7 +112,7 @@ def _shown(
     sweep: _Sweep, runs: Mapping[str, Run], predictions: Mapping[str, Pack], legend: Sequence[Swatch]
 ) -> list[tuple[str, str, NDArray[np.uint8]]]:
     """By column its name, what is right in numbers, and the colour of each point: hand labels first."""
-    shown = [("hand labels", "", colour_table(tuple(legend), first_id=1)[sweep.truth_N])]
+    shown = [("hand labels", "", colour_table(list(legend), first_id=1)[sweep.truth_N])]
     for name in runs:
         category_P = bytes_array(predictions[name].head(sweep.token)["category.npy"])
         right_N = category_P[sweep.scored_P] == sweep.truth_N
@@ -146,4 +154,4 @@ def draw_errors_in_camera(drives_artifact: Artifact, runs: Mapping[str, Run], to
     drives, number = Drives(drives_artifact), camera_number(camera)
     sweep = _read_sweep(drives, token, number)
     predictions = {name: Pack(run.metrics) for name, run in runs.items()}
-    return _draw_ahead(drives, sweep, number, _shown(sweep, runs, predictions, CATEGORIES))
+    return _draw_ahead(drives, sweep, number, _shown(sweep, runs, predictions, hand_swatches(drives_artifact)))

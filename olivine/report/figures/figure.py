@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from olivine.artifacts import Artifact
 from olivine.report.birds_eye import Picture
-from olivine.report.colours import Swatch
+from olivine.report.colours import CATEGORIES, Swatch
 from olivine.report.setting import LABEL_KINDS, SYNTHETIC
 
 _SCROLLED_FROM_PX = 500
@@ -75,6 +75,16 @@ class Figure:
 def described(artifact: Artifact) -> str:
     """Kind and first digits of the id, as figures name what they were made from."""
     return f"{artifact.manifest.kind} {artifact.id[:12]}"
+
+
+def hand_swatches(drives: Artifact) -> list[Swatch]:
+    """The classes 1, 2, ... of the hand labels of these drives."""
+    return list(CATEGORIES)
+
+
+def has_cameras(drives: Artifact) -> bool:
+    """Whether there are images; drives made of scans alone have none."""
+    return bool(drives.manifest.summary["image_size"])
 
 
 def origin_facts(drives: Artifact, weak_labels: Artifact | None = None, backbone: Artifact | None = None) -> list[str]:

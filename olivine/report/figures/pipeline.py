@@ -48,7 +48,7 @@ def draw_pipeline(store: Store, metrics: Sequence[Artifact]) -> Figure:
     traced = trace(store, metrics)
     labels, backbone = traced.of_kind("weak_labels"), traced.of_kind("backbone")
     left_out = len(traced.runs) - _MOST_RUNS
-    note = f"{left_out} more runs are left out." if left_out > 0 else ""
+    note = f"Runs left out: {left_out}." if left_out > 0 else ""
     return Figure(
         name="pipeline",
         title="The pipeline as it ran",
@@ -104,15 +104,10 @@ def _lines(manifest: Manifest) -> list[str]:
         lines = ["synthetic" if summary["synthetic"] else "recorded"]
         return lines + [f"{value} {name.replace('_', ' ')}" for name, value in counts.items()]
     if manifest.kind == "weak_labels":
-        share = counts["labelled_pairs"] / counts["pairs"] if counts["pairs"] else None
-        return [
-            f"labeler {summary['kind']}",
-            f"{len(summary['classes'])} classes",
-            f"{counts['pairs']} pairs",
-            f"{percent(share)} % labelled",
-        ]
+        counted = [f"{value} {name.replace('_', ' ')}" for name, value in counts.items()]
+        return [f"labeler {summary['kind']}", f"{len(summary['classes'])} classes", *counted]
     if manifest.kind == "density_weights":
-        return [f"variant {summary['variant']}", f"{counts['pairs']} pairs"]
+        return [f"variant {summary['variant']}", *(f"{value} {name}" for name, value in counts.items())]
     if manifest.kind == "backbone":
         terms = [
             f"{recipe[f'weight_{term}']:g} x {name}" for term, name in _TERMS.items() if recipe.get(f"weight_{term}")
@@ -131,7 +126,8 @@ def _lines(manifest: Manifest) -> list[str]:
             f"labels {summary['fraction']}",
             *(f"{value} {name}" for name, value in counts.items()),
         ]
-    return [f"split {summary['split']}", f"mIoU {percent(summary['miou'])} %", f"{counts['keyframes']} keyframes"]
+    counted = [f"{value} {name}" for name, value in counts.items()]
+    return [f"split {summary['split']}", f"mIoU {percent(summary['miou'])} %", *counted]
 
 
 def _draw_box(box: _Box) -> str:
