@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from olivine.artifacts import Artifact, Output, Quarantined, begin
+from olivine.artifacts.withdrawn import withdrawals
 from olivine.detect.calibration import Calibration, parse_calibration
 from olivine.detect.kitti import RawFrame, files_of, frame_boxes, read_frame, read_split
 from olivine.detect.recipe import FramesRecipe
@@ -101,7 +102,12 @@ def pack_frames(root: Path, store: Store, recipe: FramesRecipe) -> Artifact:
 
     Raises:
         DataError: a list is missing or unsound, a frame is in two lists, or more than 5 % of the frames are bad.
+        UsageError: the benchmark was withdrawn from the store.
     """
+    if gone := withdrawals(store).get(_DRIVE):
+        raise UsageError(
+            f"{_DRIVE} was withdrawn from {store.url}: {gone[-1].reason}. Nothing more is made of it there."
+        )
     split_of = _assign_splits(root, recipe.splits)
     resolved = recipe.resolved() | {"source": _source_digest(root, split_of)}
     out = begin(store, "ingest", "frames", {}, resolved, seed=0)

@@ -23,8 +23,6 @@ from olivine.metrics.kitti_boxes import Boxes, parse_boxes
 
 _FRAME = re.compile(r"[0-9]{6}")
 _BYTES_PER_POINT = 16
-UNLABELLED = "dontcare"
-"""Kind of the areas of the image that are not labelled: they have no box in space."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def read_frame(root: Path, name: str, image_size: tuple[int, int] | None = None)
 
 def check_labels(labels: Boxes, where: str) -> None:
     """Refuse labels whose objects have no size: DataError."""
-    unsound_B = (labels.kind_B != UNLABELLED) & (labels.size_B3 <= 0).any(axis=1)
+    unsound_B = labels.has_box & (labels.size_B3 <= 0).any(axis=1)
     if unsound_B.any():
         row = int(unsound_B.argmax())
         raise DataError(f"{where}: {labels.kind_B[row]} number {row} has the size {labels.size_B3[row].tolist()} m")
@@ -136,7 +134,7 @@ def _read_text(path: Path) -> str:
 
 def frame_boxes(labels: Boxes, calibration: Calibration) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
     """Kinds [B] and boxes float64 [B, 7] in the LiDAR's frame, of the labels that have a box in space."""
-    has_box_B = labels.kind_B != UNLABELLED
+    has_box_B = labels.has_box
     boxes_B7 = boxes_to_lidar(
         labels.bottom_B3[has_box_B], labels.size_B3[has_box_B], labels.yaw_B[has_box_B], calibration
     )

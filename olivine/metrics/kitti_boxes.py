@@ -16,6 +16,7 @@ from olivine.metrics.rotated_boxes import rectangle_intersection
 
 Array = NDArray[np.float64]
 _FIELDS = 15
+_UNLABELLED = "dontcare"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,11 @@ class Boxes:
 
     def __len__(self) -> int:
         return len(self.kind_B)
+
+    @property
+    def has_box(self) -> NDArray[np.bool_]:
+        """Which labels have a box in space: areas of the image that nobody labelled (DontCare) have none."""
+        return np.asarray(self.kind_B != _UNLABELLED)
 
     @property
     def rectangles(self) -> Array:
