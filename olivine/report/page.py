@@ -66,7 +66,7 @@ def render_report(store: Store, metrics: Sequence[Artifact], title: str) -> str:
             seeds_chart=draw_seeds(summary),
             confusions=draw_confusions(traced),
             class_bars=count_classes(traced),
-            weak_labels=draw_weak_labels(traced.drives, weak_labels) if weak_labels else None,
+            weak_labels=draw_weak_labels(traced.input_of(weak_labels, "drives"), weak_labels) if weak_labels else None,
             weights=draw_weights(density_weights) if density_weights else [],
             weight_variant=density_weights.manifest.summary["variant"] if density_weights else None,
             pretraining=draw_pretraining(backbone) if backbone else [],
