@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from olivine.artifacts.artifact import Artifact, open_artifact, read_blob
-from olivine.artifacts.code import code_version, library_versions
+from olivine.artifacts.code import code_version, library_versions, package_of
 from olivine.artifacts.digest import artifact_id, sha256_hex
 from olivine.artifacts.environment import image_digest
-from olivine.artifacts.manifest import Blob, Manifest, Quarantined, data_digest
+from olivine.artifacts.manifest import Blob, CodeVersion, Manifest, Quarantined, data_digest
 from olivine.artifacts.parts import load_part, save_part
 from olivine.artifacts.provenance import PASSING_KINDS, write_provenance
 from olivine.artifacts.record import RunRecorder
 from olivine.artifacts.signatures import check_signing_key
 from olivine.errors import IntegrityError, UsageError
-from olivine.store import Store
+from olivine.store import Pieces, Store
 
 
 @dataclass
@@ -39,9 +40,9 @@ class Output:
     def id(self) -> str:
         """Identity that the finished artifact will have."""
         inputs = {port: manifest.id for port, manifest in self.inputs.items()}
-        return artifact_id(self.stage, self.kind, inputs, self.recipe, code_version(self.stage).digest)
+        return artifact_id(self.stage, self.kind, inputs, self.recipe, self._code().digest)
 
-    def put(self, path: str, data: bytes) -> Blob:
+    def put(self, path: str, data: bytes | Pieces) -> Blob:
         """Write a data object under its digest, read it back, and add it to the artifact."""
         blob, created = _write_blob(self.store, path, data)
         self.data[path] = blob
@@ -101,7 +102,7 @@ class Output:
             inputs={port: given.input_ref() for port, given in self.inputs.items()},
             recipe=self.recipe,
             seed=self.seed,
-            code=code_version(self.stage),
+            code=self._code(),
             image_digest=image_digest(),
             libraries=library_versions(),
             counts=counts,
@@ -123,6 +124,9 @@ class Output:
         if self.kind not in PASSING_KINDS:
             write_provenance(self.store, published.manifest, measured)
         return published
+
+    def _code(self) -> CodeVersion:
+        return code_version(package_of(self.stage, self.kind))
 
     def _part_key(self, name: str) -> str:
         return f"parts/{self.id}/{name}.json"
@@ -156,30 +160,43 @@ def put_blob(store: Store, path: str, data: bytes) -> Blob:
     return _write_blob(store, path, data)[0]
 
 
-def _write_blob(store: Store, path: str, data: bytes) -> tuple[Blob, bool]:
+def _write_blob(store: Store, path: str, data: bytes | Pieces) -> tuple[Blob, bool]:
     """See `put_blob`; also whether the object was not there before."""
-    try:
-        blob = Blob(path=path, sha256=sha256_hex(data), size_bytes=len(data))
-    except ValidationError as error:
-        raise UsageError(
-            f"{path[:200]!r} cannot be a name in an artifact: use letters, digits and ._=- between '/'."
-        ) from error
-    if not store.create(blob.key, data):
+    pieces = data if isinstance(data, Pieces) else Pieces([data])
+    if isinstance(data, Pieces):
+        # Many bytes, and new ones as a rule: the digest is made while they are written.
+        with ThreadPoolExecutor(1) as beside:
+            digest = beside.submit(data.sha256)
+            created = store.create_content(data, lambda: _blob(path, digest.result(), len(data)).key)
+        blob = _blob(path, digest.result(), len(data))
+    else:
+        blob = _blob(path, sha256_hex(data), len(data))
+        created = store.create(blob.key, data)
+    if not created:
         try:
             read_blob(store, blob)
             return blob, False
         except IntegrityError:
             # An object under a content address that has other content is damage, not data: put the right bytes back.
             store.delete(blob.key)
-            store.create(blob.key, data)
-    _read_back(store, blob, data)
+            store.create_content(pieces, lambda: blob.key)
+    _read_back(store, blob, pieces)
     return blob, True
 
 
-def _read_back(store: Store, blob: Blob, data: bytes) -> None:
+def _blob(path: str, sha256: str, size_bytes: int) -> Blob:
+    try:
+        return Blob(path=path, sha256=sha256, size_bytes=size_bytes)
+    except ValidationError as error:
+        raise UsageError(
+            f"{path[:200]!r} cannot be a name in an artifact: use letters, digits and ._=- between '/'."
+        ) from error
+
+
+def _read_back(store: Store, blob: Blob, pieces: Pieces) -> None:
     """Compare what was written with what is there: several times as fast as hashing it again, and as strict."""
     try:
-        if store.read(blob.key) == data:
+        if store.holds(blob.key, pieces):
             return
     except FileNotFoundError:
         pass
