@@ -30,7 +30,7 @@ _FILE = "distiller.safetensors"
 
 
 class Embedder:
-    """Backbone and heads of a `backbone` artifact, in evaluation mode.
+    """Backbone and heads of a `backbone` artifact, in evaluation mode, on the GPU where there is one.
 
     `spaces` are the names of its heads, `point_pixel` and perhaps `semantic`; none for a backbone that was imported or
     whose method trains no such head: it has the space `backbone` alone.
@@ -47,8 +47,9 @@ class Embedder:
         self._network, self._recipe = network, _pretrain_recipe(backbone)
         self._backbone = build_backbone(network, 0.1, seed=0)
         self._backbone.load_state_dict(bytes_tensors(backbone.read("backbone.safetensors"), "backbone"), strict=True)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._heads = self._load_heads()
-        self._backbone.eval()
+        self._backbone.eval().to(self._device)
 
     @property
     def spaces(self) -> list[str]:
@@ -63,7 +64,7 @@ class Embedder:
     def embed_points(self, points_N4: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         """Unit features float32 [N, D] of a sweep by space, `backbone` too; zero for points that are not seen."""
         cloud = prepare_cloud(points_N4, self._network)
-        clouds = collate([cloud])
+        clouds = collate([cloud]).to(self._device)
         heads = {name: head.unit_points for name, head in self._heads.items()}
         if isinstance(self._backbone, VoxelNet) and self._recipe and self._recipe.sampled == "embeddings":
             features_RD, embedded = self._backbone.embed_with(clouds, heads)
@@ -86,13 +87,13 @@ class Embedder:
         heads = {name: head.pixels for name, head in self._heads.items() if head.pixels is not None}
         if not heads or self._recipe is None:
             return {}
-        encoder = load_image_encoder(self._recipe.encoder)
+        encoder = load_image_encoder(self._recipe.encoder, device=self._device)
         maps_1CHW = encoder.encode(decode_at_encoder_size(jpeg, self._recipe.encoder)[None])
         height, width = self._recipe.encoder.height, self._recipe.encoder.width
-        pixels_S3 = torch.zeros((len(place_S2), 3))
-        pixels_S3[:, 1:] = torch.from_numpy(place_S2 * np.array([height - 1, width - 1])).float()
+        pixels_S3 = torch.zeros((len(place_S2), 3), device=self._device)
+        pixels_S3[:, 1:] = torch.from_numpy(place_S2 * np.array([height - 1, width - 1])).to(pixels_S3)
         features_SC = sample_maps(maps_1CHW, pixels_S3, (height, width)).clone()
-        return {name: unit(head(features_SC)).numpy() for name, head in heads.items()}
+        return {name: unit(head(features_SC)).cpu().numpy() for name, head in heads.items()}
 
     def _load_heads(self) -> dict[str, HeadPair]:
         if self._recipe is None:
@@ -102,7 +103,7 @@ class Embedder:
         heads = build_heads(self._recipe, self._backbone.out_channels, channels)
         own = {name.removeprefix("heads."): tensor for name, tensor in state.items() if name.startswith("heads.")}
         heads.load_state_dict(own, strict=True)
-        heads.eval()
+        heads.eval().to(self._device)
         found: dict[str, Any] = dict(heads.items())
         return found
 
@@ -115,6 +116,6 @@ def _pretrain_recipe(backbone: Artifact) -> PretrainRecipe | None:
 
 
 def _of_points(rows_RD: Tensor, row_N: NDArray[np.int64]) -> NDArray[np.float32]:
-    features_ND = rows_RD.numpy()[row_N]
+    features_ND: NDArray[np.float32] = rows_RD.cpu().numpy()[row_N]
     features_ND[row_N < 0] = 0
     return features_ND

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import ConfigError, DataError, UsageError
+from olivine.progress import Progress
 from olivine.report.figures.charts import scatter_chart
 from olivine.report.figures.figure import Figure, Panel, Table, described, hand_swatches, origin_facts
 from olivine.report.figures.palette import Palette, recolour
@@ -128,7 +129,11 @@ def _embed(
     space: str,
     sample: Sequence[tuple[str, NDArray[np.int64], NDArray[np.uint8]]],
 ) -> NDArray[np.float32]:
-    parts = [embedder.embed_points(drives.keyframe(token).points_N4)[space][point_S] for token, point_S, _ in sample]
+    parts = []
+    with Progress("figure embeddings", len(sample), "keyframes") as progress:
+        for token, point_S, _ in sample:
+            parts.append(embedder.embed_points(drives.keyframe(token).points_N4)[space][point_S])
+            progress.advance()
     return np.concatenate(parts)
 
 
