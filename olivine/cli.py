@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from olivine import __version__, cli_platform
+from olivine.cli_figure import figure_app
 from olivine.cli_label import label_app, view
 from olivine.cli_lineage import card, drives_app, gc, lineage_app
 from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
@@ -45,6 +46,7 @@ for command in cli_platform.COMMANDS:
     app.command()(command)
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
+app.add_typer(figure_app, name="figure")
 app.command()(predict)
 app.command()(robustness)
 app.command()(table)

@@ -1,4 +1,4 @@
-"""The page: one HTML file that opens from disk, asks no server for anything and runs no script."""
+"""The page: one HTML file that opens from disk and asks no server for anything. One script may draw one figure."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from olivine.report.classes import count_classes, draw_weights
 from olivine.report.colours import CATEGORIES
 from olivine.report.costs import stage_costs
 from olivine.report.curves import draw_finetuning, draw_pretraining, measure_plateaus
+from olivine.report.figures.in_report import draw_report_figures
 from olivine.report.lineage_graph import draw_lineage
 from olivine.report.results import draw_confusions, draw_seeds
 from olivine.report.scans import draw_scans
@@ -77,6 +78,7 @@ def render_report(store: Store, metrics: Sequence[Artifact], title: str) -> str:
             costs=stage_costs(traced),
             licences=_licences(traced),
             lineage=draw_lineage(traced),
+            figures=draw_report_figures(traced),
         )
     )
 

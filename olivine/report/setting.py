@@ -9,13 +9,13 @@ from olivine.artifacts import Artifact, Manifest
 from olivine.report.trace import Trace, trace
 from olivine.store import Store
 
-_SYNTHETIC = "SYNTHETIC drives: ray-cast streets, not recordings."
-_STAND_IN = "STAND-IN: "
-_LABEL_KINDS = {
+LABEL_KINDS = {
     "simulated": "SIMULATED weak labels: the simulator's own renderings, made wrong on purpose. No labeler ran.",
     "truth": "Weak labels are the HAND LABELS themselves (an upper bound, not a result).",
     "import": "Weak labels were imported; how right they are was not measured.",
 }
+"""By kind of labeler, what its labels are."""
+SYNTHETIC = "SYNTHETIC drives: ray-cast streets, not recordings."
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Setting:
         return [line for line in (self._drives(), self._labels(), self._encoder(), self._scope()) if line]
 
     def _drives(self) -> str:
-        return _SYNTHETIC if self.synthetic else ""
+        return SYNTHETIC if self.synthetic else ""
 
     def _labels(self) -> str:
         if self.label_kind is None:
             return ""
-        line = _LABEL_KINDS.get(self.label_kind, f"Weak labels: {self.label_kind}.")
+        line = LABEL_KINDS.get(self.label_kind, f"Weak labels: {self.label_kind}.")
         if self.label_accuracy is None or self.label_coverage is None:
             return line
         return (
@@ -55,7 +55,7 @@ class Setting:
         if self.encoder is None:
             return ""
         if self.encoder_note:
-            return f"{_STAND_IN}{self.encoder_note}"
+            return f"STAND-IN: {self.encoder_note}"
         return f"Image encoder: {self.encoder}, pretrained and frozen."
 
     def _scope(self) -> str:
@@ -69,11 +69,11 @@ def caveats(manifest: Manifest) -> list[str]:
     """What about one artifact weakens every number that was made from it, as sentences."""
     summary, lines = manifest.summary, []
     if manifest.kind == "drives" and summary.get("synthetic"):
-        lines.append(_SYNTHETIC)
-    if manifest.kind == "weak_labels" and summary.get("kind") in _LABEL_KINDS:
-        lines.append(_LABEL_KINDS[summary["kind"]])
+        lines.append(SYNTHETIC)
+    if manifest.kind == "weak_labels" and summary.get("kind") in LABEL_KINDS:
+        lines.append(LABEL_KINDS[summary["kind"]])
     if manifest.kind == "backbone" and (note := (summary.get("encoder") or {}).get("note")):
-        lines.append(f"{_STAND_IN}{note}")
+        lines.append(f"STAND-IN: {note}")
     return lines
 
 
