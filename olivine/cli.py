@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
 import typer
 
 from olivine import __version__, cli_platform
+from olivine.cli_detect import detect_app
 from olivine.cli_figure import figure_app
 from olivine.cli_label import label_app, view
 from olivine.cli_lineage import card, drives_app, gc, lineage_app
@@ -34,6 +35,7 @@ app.add_typer(label_app, name="label")
 app.command()(view)
 app.add_typer(study_app, name="study")
 app.add_typer(weights_app, name="weights")
+app.add_typer(detect_app, name="detect")
 app.add_typer(datasets_app, name="datasets")
 app.command()(recipes)
 app.add_typer(lineage_app, name="lineage")

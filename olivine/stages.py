@@ -48,3 +48,9 @@ STAGES = (
 )
 WORDS = tuple(stage.word for stage in STAGES)
 BY_WORD = {stage.word: stage for stage in STAGES}
+
+DETECTION_KINDS = ("frames", "detector", "detection_metrics")
+"""Kinds that `olivine.detect` makes in the stages `ingest`, `finetune` and `evaluate`, beside what these make."""
+
+SENSOR_KINDS = ("drives", "frames")
+"""Kinds that hold sensor data: what lineage finds by drive and by frame."""

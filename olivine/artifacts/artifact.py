@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from olivine.artifacts.digest import sha256_hex
 from olivine.artifacts.manifest import LARGEST_MANIFEST_BYTES, Blob, Manifest, manifest_key
 from olivine.errors import IntegrityError, UsageError
-from olivine.stages import BY_WORD
+from olivine.stages import BY_WORD, DETECTION_KINDS
 from olivine.store import Store
 
 _SHORTEST_PREFIX = 6
@@ -114,7 +114,8 @@ def find_artifact(store: Store, stage: str, name: str, kind: str | None = None) 
     if len(matches) == 1:
         return matches[0]
     shown = matches or _of_kind(store, stage, ids, kind)
-    found = ", ".join(artifact.id[:12] for artifact in shown) or f"none: run `olivine {stage}` first"
+    maker = f"detect {stage}" if kind in DETECTION_KINDS else stage
+    found = ", ".join(artifact.id[:12] for artifact in shown) or f"none: run `olivine {maker}` first"
     problem = "matches several" if matches else "is no"
     raise UsageError(
         f"{name!r} {problem} {kind or BY_WORD[stage].makes} in {store.url}. Give an id or its first "

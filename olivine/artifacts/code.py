@@ -10,26 +10,32 @@ from pathlib import Path
 
 from olivine import __version__
 from olivine.artifacts.manifest import CodeVersion
-from olivine.stages import WORDS
+from olivine.stages import DETECTION_KINDS, WORDS
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Import contracts keep these out of every stage, so a change in them cannot change an artifact.
 _AROUND_THE_STAGES = frozenset(
     {"__main__.py", "cli.py", "cli_label.py", "cli_research.py", "cli_lineage.py", "cli_platform.py"}
-    | {"cli_options.py", "cli_score.py"}
+    | {"cli_options.py", "cli_score.py", "cli_detect.py"}
     | {"demo.py", "steps.py", "kfp_io.py"}
     | {"platform", "report", "synth", "recipes", "study", "exchange", "lineage", "registry"}
 )
+_DETECTION = "detect"
 _RECORDED_LIBRARIES = (
     *("numpy", "pyarrow", "pillow", "torch", "torchvision", "deepspeed", "timm", "MinkowskiEngine"),
     *("transformers", "segment-anything", "groundingdino-py"),
 )
 
 
+def package_of(stage: str, kind: str) -> str:
+    """The package that makes artifacts of this kind: the stage's own, or that of detection."""
+    return _DETECTION if kind in DETECTION_KINDS else stage
+
+
 @functools.cache
 def code_digest(stage: str) -> str:
     """SHA-256 over the Python sources that `stage` can reach: its own package and the shared ones below it."""
-    foreign = _AROUND_THE_STAGES | (set(WORDS) - {stage})
+    foreign = _AROUND_THE_STAGES | ({*WORDS, _DETECTION} - {stage})
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
         relative = path.relative_to(_PACKAGE)

@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from olivine.artifacts.artifact import Artifact, open_artifact, read_blob
-from olivine.artifacts.code import code_version, library_versions
+from olivine.artifacts.code import code_version, library_versions, package_of
 from olivine.artifacts.digest import artifact_id, sha256_hex
 from olivine.artifacts.environment import image_digest
-from olivine.artifacts.manifest import Blob, Manifest, Quarantined, data_digest
+from olivine.artifacts.manifest import Blob, CodeVersion, Manifest, Quarantined, data_digest
 from olivine.artifacts.parts import load_part, save_part
 from olivine.artifacts.provenance import PASSING_KINDS, write_provenance
 from olivine.artifacts.record import RunRecorder
@@ -39,7 +39,7 @@ class Output:
     def id(self) -> str:
         """Identity that the finished artifact will have."""
         inputs = {port: manifest.id for port, manifest in self.inputs.items()}
-        return artifact_id(self.stage, self.kind, inputs, self.recipe, code_version(self.stage).digest)
+        return artifact_id(self.stage, self.kind, inputs, self.recipe, self._code().digest)
 
     def put(self, path: str, data: bytes) -> Blob:
         """Write a data object under its digest, read it back, and add it to the artifact."""
@@ -101,7 +101,7 @@ class Output:
             inputs={port: given.input_ref() for port, given in self.inputs.items()},
             recipe=self.recipe,
             seed=self.seed,
-            code=code_version(self.stage),
+            code=self._code(),
             image_digest=image_digest(),
             libraries=library_versions(),
             counts=counts,
@@ -123,6 +123,9 @@ class Output:
         if self.kind not in PASSING_KINDS:
             write_provenance(self.store, published.manifest, measured)
         return published
+
+    def _code(self) -> CodeVersion:
+        return code_version(package_of(self.stage, self.kind))
 
     def _part_key(self, name: str) -> str:
         return f"parts/{self.id}/{name}.json"

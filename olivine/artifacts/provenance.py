@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from olivine.artifacts.digest import canonical_json, sha256_hex
 from olivine.artifacts.record import records_folder
 from olivine.artifacts.signatures import sign
+from olivine.stages import SENSOR_KINDS
 from olivine.store.keys import is_key
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def segment(value: str) -> str:
 
 def facts_of(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """What an artifact was made of besides artifacts, as (sort, value): drives, weights by digest, commit."""
-    if manifest.kind == "drives":
+    if manifest.kind in SENSOR_KINDS:
         for drive in manifest.summary.get("drives", []):
             yield "drive", str(drive)
     for digest in weights_of(manifest):
@@ -180,7 +181,7 @@ def _dependencies(store: Store, manifest: Manifest) -> Iterator[dict[str, Any]]:
         yield {"name": "image", "uri": "urn:olivine:image", "digest": {algorithm or "sha256": value}}
     for weights in weights_of(manifest):
         yield {"name": "weights", "uri": "urn:olivine:weights", "digest": {"sha256": weights}}
-    if manifest.kind == "drives":
+    if manifest.kind in SENSOR_KINDS:
         yield {
             "name": "raw drives",
             "uri": "urn:olivine:drives",

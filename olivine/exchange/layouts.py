@@ -2,7 +2,8 @@
 
 A new backbone is a row in `rules` of the layouts that have it. Names and orders are facts of the public code: SLidR and
 OLIVINE (`save` of their trainers, `load_state_with_same_shape`), ScaLR (`save_state` of its distiller, `finetune.py`),
-OpenPCDet (`load_params_from_file`) and spconv ("Breaking changes in Spconv 2.x").
+OpenPCDet (`load_params_from_file`), mmdetection3d (`SparseEncoder`, `overwrite_spconv`) and spconv ("Breaking
+changes in Spconv 2.x").
 """
 
 from __future__ import annotations
@@ -90,6 +91,12 @@ def _spconv(axes: Axes) -> tuple[Rule, ...]:
     return (Rule(r"(.+)\.kernel", r"\1.weight", axes), *_EVERYTHING)
 
 
+# Its encoder counts the stages; with spconv 2.x it turns kernels of a file that does not say its version, as ours.
+_MMDET3D_RULES = (
+    Rule(r"conv([1-4])\.(.+)\.kernel", r"encoder_layers.encoder_layer\1.\2.weight", SPCONV1),
+    Rule(r"conv([1-4])\.(.+)", r"encoder_layers.encoder_layer\1.\2"),
+    *_spconv(SPCONV1),
+)
 _SLIDR_KEYS = ("model_points", "state_dict", "model")
 # As the loaders of the family take them off: a trainer's module, a data-parallel wrapper, DepthContrast's trunk.
 _SLIDR_PREFIXES = ("", "model_points.", "module.", "model_points.module.", "model.", "encoder.")
@@ -185,6 +192,16 @@ LAYOUTS: dict[str, Layout] = {
         ),
         _pcdet("pcdet", "2.x", SPCONV2),
         _pcdet("pcdet_spconv1", "1.x", SPCONV1),
+        Layout(
+            name="mmdet3d",
+            summary="mmdetection3d (.pth): the sparse encoder of SECOND; kernels in the order of MMCV's spconv 1.x",
+            keys=("state_dict",),
+            prefixes=("middle_encoder.", "module.middle_encoder.", "pts_middle_encoder.", ""),
+            heads=(),
+            write_key="state_dict",
+            write_prefix="middle_encoder.",
+            rules={"voxelnet": _MMDET3D_RULES},
+        ),
         Layout(
             name="huggingface",
             summary="a folder with config.json, model.safetensors and a model card (README.md)",

@@ -29,6 +29,7 @@ from olivine.lineage.verify import verify_lineage
 from olivine.lineage.withdrawal import affected, withdrawn_behind
 from olivine.progress import Progress
 from olivine.registry.uses import uses_of_drive
+from olivine.stages import SENSOR_KINDS
 from olivine.store import Store, open_store
 
 _MOST_SHOWN = 12
@@ -238,13 +239,16 @@ def _frames(store: Store, source: Source, place: Place) -> dict[str, dict[str, i
     """Keyframes by drive: of the drives, and of those whose hand labels were read."""
     behind = ancestors(source, place)
     counted: dict[str, dict[str, int]] = {}
-    tables = {item.id: frame_table(store, item) for item in behind if item.kind == "drives"}
-    for id, table in tables.items():
-        counted[f"drives {id[:12]}"] = count_by_drive(table)
+    tables = {item.id: frame_table(store, item) for item in behind if item.kind in SENSOR_KINDS}
     for item in behind:
-        ref = item.inputs.get("drives")
+        if item.id in tables:
+            counted[f"{item.kind} {item.id[:12]}"] = count_by_drive(tables[item.id])
+    for item in behind:
+        ref = item.inputs.get("frames") or item.inputs.get("drives")
         if ref is None or ref.id not in tables:
             continue
+        if item.kind == "detector":
+            counted[f"{item.kind} {item.id[:12]}"] = count_by_drive(tables[ref.id], item.recipe["split"])
         if item.kind == "segmenter":
             keyframes = item.summary.get("keyframes", [])
             counted[f"hand labels of {item.kind} {item.id[:12]}"] = count_by_drive(tables[ref.id], None, keyframes)

@@ -20,7 +20,7 @@ from olivine.artifacts.provenance import facts_of
 from olivine.errors import ConfigError
 from olivine.lineage.frames import frame_table
 from olivine.lineage.source import Place, StoreSource, newest_run
-from olivine.stages import WORDS
+from olivine.stages import SENSOR_KINDS, WORDS
 from olivine.store import Store
 
 _SCHEMA = """
@@ -164,7 +164,7 @@ def _insert(database: sqlite3.Connection, store: Store, row: _Row) -> None:
     )
     database.executemany("insert into edges values (?, ?, ?)", [(ref.id, *place) for ref in manifest.inputs.values()])
     database.executemany("insert into facts values (?, ?, ?, ?)", [(*fact, *place) for fact in facts_of(manifest)])
-    if manifest.kind == "drives":
+    if manifest.kind in SENSOR_KINDS:
         table = frame_table(store, manifest)
         rows = zip(table.column("keyframe").to_pylist(), table.column("drive").to_pylist(), strict=True)
         database.executemany("insert into frames values (?, ?, ?)", ((*pair, manifest.id) for pair in rows))

@@ -9,7 +9,7 @@ from typing import Any
 from olivine.artifacts import Manifest
 from olivine.artifacts.provenance import weights_of
 from olivine.lineage.source import Place, Source, require_manifest
-from olivine.stages import WORDS
+from olivine.stages import SENSOR_KINDS, WORDS
 
 _COST_FIELDS = ("wall_s", "cpu_s", "gpu_s")
 
@@ -58,7 +58,7 @@ def trace(source: Source, place: Place) -> Trace:
         IntegrityError: an input is missing.
     """
     manifests = ancestors(source, place)
-    drives = [str(drive) for item in manifests if item.kind == "drives" for drive in item.summary.get("drives", [])]
+    drives = [str(drive) for item in manifests if item.kind in SENSOR_KINDS for drive in item.summary.get("drives", [])]
     return Trace(
         url=source.url,
         steps=tuple(_step(source, manifest) for manifest in manifests),

@@ -16,6 +16,7 @@ from olivine.metrics.rotated_boxes import rectangle_intersection
 
 Array = NDArray[np.float64]
 _FIELDS = 15
+_UNLABELLED = "dontcare"
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Boxes:
         return len(self.kind_B)
 
     @property
+    def has_box(self) -> NDArray[np.bool_]:
+        """Which labels have a box in space: areas of the image that nobody labelled (DontCare) have none."""
+        return np.asarray(self.kind_B != _UNLABELLED)
+
+    @property
     def rectangles(self) -> Array:
         """(x, z, length, width, yaw) on the ground."""
         return np.column_stack([self.bottom_B3[:, [0, 2]], self.size_B3[:, [2, 1]], self.yaw_B])
@@ -51,24 +57,29 @@ def read_boxes(path: Path, scored: bool) -> Boxes:
         DataError: the file cannot be read, or a line has another number of fields or no finite numbers in them.
     """
     try:
-        lines = path.read_text("ascii").splitlines()
+        text = path.read_text("ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path} cannot be read as text ({error}): is it a file of labels?") from None
+    return parse_boxes(text, str(path), scored)
+
+
+def parse_boxes(text: str, where: str, scored: bool) -> Boxes:
+    """The boxes in the text of such a file, which messages call `where`; see `read_boxes`."""
     rows, kinds = [], []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(text.splitlines(), start=1):
         fields = line.split()
         if not fields:
             continue
         wanted = _FIELDS + scored
         if len(fields) != wanted:
             what = "detections have 16, the last a score" if scored else "labels have 15"
-            raise DataError(f"{path}, line {number}: {len(fields)} fields, but {what}")
+            raise DataError(f"{where}, line {number}: {len(fields)} fields, but {what}")
         try:
             rows.append([float(field) for field in fields[1:]])
         except ValueError as error:
-            raise DataError(f"{path}, line {number}: {error}") from None
+            raise DataError(f"{where}, line {number}: {error}") from None
         if not np.isfinite(rows[-1]).all():
-            raise DataError(f"{path}, line {number}: a number is not finite")
+            raise DataError(f"{where}, line {number}: a number is not finite")
         kinds.append(fields[0].lower())
     values_BF = np.array(rows, np.float64).reshape(len(rows), _FIELDS - 1 + scored)
     return Boxes(

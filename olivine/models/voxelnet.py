@@ -62,16 +62,17 @@ class VoxelNet(Backbone):
 
     Method: VoxelBackBone8x of OpenPCDet, which the paper pretrains for detection: two submanifold convolutions, three
     stages that halve the grid, and a last convolution along z. Grids and windows are those of `STAGES`; with the
-    default range one cell along z is left.
+    default range one cell along z is left. `cells` is another grid than the recipe's, as detection has one: kernels fit
+    any. Without the recipe's grid there is a map, but no points to sample it at (`embed`).
     """
 
-    def __init__(self, recipe: VoxelNetRecipe, bn_momentum: float) -> None:
+    def __init__(self, recipe: VoxelNetRecipe, bn_momentum: float, cells: Cells | None = None) -> None:
         super().__init__()
-        self._recipe = recipe
+        self._recipe, self._cells = recipe, cells or recipe.cells
         first, *widths, last = recipe.widths
         self.conv_input = Layer(27, NUM_FEATURES, first, bn_momentum)
         self.conv1 = nn.ModuleList([Layer(27, first, first, bn_momentum)])
-        cells, width = recipe.cells, first
+        cells, width = self._cells, first
         for (name, window), channels in zip(STAGES.items(), widths, strict=True):
             inputs = (width, channels, channels)
             self.add_module(name, nn.ModuleList(Layer(27, channel, channels, bn_momentum) for channel in inputs))
@@ -121,12 +122,12 @@ class VoxelNet(Backbone):
 
     def forward(self, clouds: CloudBatch) -> SparseMap:
         """The sparse map that `bev` makes dense; errors are the same."""
-        check_grid(clouds, NUM_FEATURES, self._recipe.cells)
+        check_grid(clouds, NUM_FEATURES, self._cells)
         keys_V, order = torch.sort(voxel_keys(clouds.coordinates_V4))
         num_duplicates = int((keys_V[1:] == keys_V[:-1]).sum())
         if num_duplicates:
             raise duplicate_voxels(len(keys_V), num_duplicates)
-        scratch, cells, pairs = Scratch(), self._recipe.cells, submanifold_map(keys_V, 1)
+        scratch, cells, pairs = Scratch(), self._cells, submanifold_map(keys_V, 1)
         hidden = self.conv_input(clouds.features_VF.index_select(0, order), pairs, scratch)
         hidden = self.conv1[0](hidden, pairs, scratch)
         for name, window in STAGES.items():

@@ -31,14 +31,28 @@ def voxelnet_cloud(points_N4: NDArray[np.float32], recipe: VoxelNetRecipe, inten
     origin_3 = np.array([-recipe.radius_m, -recipe.radius_m, low])
     cells_R3 = np.floor((seen_R4[:, :3] - origin_3) / recipe.voxel_size).astype(np.int32)
     inside_R = ((cells_R3 >= 0) & (cells_R3 < recipe.cells)).all(axis=1)
-    first_V, voxel_P = group_cells(cells_R3[inside_R].T.copy())
-    first_V = first_V[: recipe.max_voxels]
+    coordinates_V3, features_V4 = voxel_means(
+        seen_R4[inside_R], cells_R3[inside_R], recipe.max_points_per_voxel, recipe.max_voxels
+    )
     return Cloud(
-        coordinates_V3=cells_R3[inside_R][first_V],
-        features_VF=_means(seen_R4[inside_R], voxel_P, len(first_V), recipe.max_points_per_voxel).astype(np.float32),
+        coordinates_V3=coordinates_V3,
+        features_VF=features_V4,
         row_N=np.where(seen_N, np.cumsum(seen_N) - 1, -1),
         positions_R2=seen_R4[:, :2].astype(np.float32),
     )
+
+
+def voxel_means(
+    points_P4: NDArray[np.float64], cells_P3: NDArray[np.int32], max_points_per_voxel: int, max_voxels: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Voxels int32 [V, 3] in the order of their first points, `max_voxels` at most, and their means float32 [V, 4].
+
+    A mean is over the first `max_points_per_voxel` points of its voxel.
+    """
+    first_V, voxel_P = group_cells(cells_P3.T.copy())
+    first_V = first_V[:max_voxels]
+    means_V4 = _means(points_P4, voxel_P, len(first_V), max_points_per_voxel)
+    return cells_P3[first_V], means_V4.astype(np.float32)
 
 
 def _means(

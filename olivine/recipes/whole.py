@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -17,11 +17,18 @@ from olivine.recipe import StageRecipe
 from olivine.weigh.recipe import WeighRecipe
 
 
-class Recipe(StageRecipe):
-    """One recipe for each stage."""
+class NamedRecipe(StageRecipe):
+    """What `override` takes: recipes of stages under a name."""
 
     name: str
     """Name it is called by."""
+
+
+AnyRecipe = TypeVar("AnyRecipe", bound=NamedRecipe)
+
+
+class Recipe(NamedRecipe):
+    """One recipe for each stage."""
 
     scale: str
     """What it is made for: `paper`, `demo`, `miniature` or `tiny_cpu`."""
@@ -36,7 +43,7 @@ class Recipe(StageRecipe):
     evaluate: EvaluateRecipe = EvaluateRecipe()
 
 
-def override(recipe: Recipe, assignments: list[str]) -> Recipe:
+def override(recipe: AnyRecipe, assignments: list[str]) -> AnyRecipe:
     """A recipe with fields set by `stage.field=value` or `stage.group.field=value`; values are JSON or plain words.
 
     Raises:
@@ -53,7 +60,7 @@ def override(recipe: Recipe, assignments: list[str]) -> Recipe:
             raise UsageError(f"{assignment!r} sets nothing: write stage.field=value. {_near(values, parents)}")
         node[name] = _parse(text)
     try:
-        return Recipe.model_validate(values)
+        return type(recipe).model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from olivine.artifacts import code
-from olivine.artifacts.code import code_digest, code_version, library_versions
+from olivine.artifacts.code import code_digest, code_version, library_versions, package_of
 from olivine.artifacts.environment import image_digest
 
 
@@ -17,7 +17,15 @@ from olivine.artifacts.environment import image_digest
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package of a few files instead of the real one."""
     folder = tmp_path / "olivine"
-    for name in ("errors.py", "cli.py", "ingest/stage.py", "weigh/stage.py", "points/project.py", "platform/kfp.py"):
+    for name in (
+        "errors.py",
+        "cli.py",
+        "ingest/stage.py",
+        "weigh/stage.py",
+        "points/project.py",
+        "platform/kfp.py",
+        "detect/find.py",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"# {name}\n")
     monkeypatch.setattr(code, "_PACKAGE", folder)
@@ -39,12 +47,21 @@ def test_what_a_stage_can_run_changes_its_digest(package: Path, name: str) -> No
     assert code_digest("weigh") != before
 
 
-@pytest.mark.parametrize("name", ["ingest/stage.py", "cli.py", "platform/kfp.py", "points/notes.txt"])
+@pytest.mark.parametrize("name", ["ingest/stage.py", "cli.py", "platform/kfp.py", "points/notes.txt", "detect/find.py"])
 def test_what_it_cannot_run_does_not(package: Path, name: str) -> None:
     before = code_digest("weigh")
     (package / name).write_text("changed")
     _forget()
     assert code_digest("weigh") == before
+
+
+def test_detection_has_code_of_its_own(package: Path) -> None:
+    assert [package_of("finetune", kind) for kind in ("segmenter", "detector")] == ["finetune", "detect"]
+    for name, changes in (("detect/find.py", True), ("points/project.py", True), ("weigh/stage.py", False)):
+        before = code_digest("detect")
+        (package / name).write_text("changed")
+        _forget()
+        assert (code_digest("detect") != before) is changes
 
 
 def test_a_renamed_file_is_other_code(package: Path) -> None:

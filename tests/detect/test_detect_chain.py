@@ -1,0 +1,268 @@
+"""From frames to AP: a detector that learns synthetic frames by heart, resuming, starts, and the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from synthetic_kitti import car, write_frame, write_split
+
+from olivine.artifacts import begin, find_artifact, verify
+from olivine.artifacts.withdrawn import withdraw
+from olivine.detect import evaluate, finetune
+from olivine.detect.frames import pack_frames
+from olivine.detect.network import build_detector
+from olivine.detect.start import start_from
+from olivine.errors import DataError, Interrupted, UsageError
+from olivine.lineage.source import Place, StoreSource
+from olivine.lineage.trace import trace
+from olivine.models.network import build_backbone
+from olivine.models.network_recipe import NetworkRecipe, VoxelNetRecipe
+from olivine.packs import Pack
+from olivine.recipes.detection import load_detect_recipe
+from olivine.store import open_store
+from olivine.training.tensors import bytes_tensors, tensors_bytes
+
+NEAR = 'finetune.grid={"low": [0, -12.8, -3], "high": [25.6, 12.8, 1], "voxel_size": [0.2, 0.2, 0.16]}'
+UNCHANGED = 'finetune.augment={"flip": false, "rotation_rad": 0, "scale": [1, 1]}'
+WIDTHS = (8, 8, 16, 16, 16)
+
+
+def recipe(*settings):
+    return load_detect_recipe("tiny_cpu", [NEAR, *settings])
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("synthetic") / "kitti"
+    write_frame(folder, "000001", [("Car", car(8, 1, 0.3)), ("Car", car(15, -4, 2.0))])
+    write_frame(folder, "000002", [("Car", car(10, 3, -1.2)), ("Car", car(18, 2, 3.0))], seed=1)
+    write_frame(folder, "000003", [("Car", car(12, 0, 1))], seed=2)
+    write_split(folder, "train", ["000001", "000002"])
+    write_split(folder, "val", ["000003"])
+    return folder
+
+
+@pytest.fixture
+def frames(root, tmp_path):
+    return pack_frames(root, open_store(str(tmp_path / "store")), recipe().ingest)
+
+
+def test_it_learns_two_frames_by_heart(frames):
+    chosen = recipe(UNCHANGED, "finetune.epochs=60", "finetune.optimizer.lr=0.01", "evaluate.split=train")
+    made = finetune.run(frames, None, chosen.finetune)
+    history = json.loads(made.read("history.json"))
+    assert len(history) == made.manifest.counts["steps"] == 60
+    assert history[-1]["loss"] < history[0]["loss"] / 20
+    metrics = evaluate.run(frames, made, chosen.evaluate)
+    # With four objects and all found, three of the forty recall points are reached; two objects alone would give one.
+    for view in ("bev", "3d"):
+        assert metrics.manifest.summary["ap"][view]["car"]["moderate"] >= 1 / 40
+    assert metrics.manifest.counts["frames"] == 2
+    assert verify(metrics) == []
+    behind = trace(StoreSource(frames.store), Place("evaluate", metrics.id))
+    assert [step.kind for step in behind.steps] == ["frames", "detector", "detection_metrics"]
+    assert behind.drives == ("kitti_object",)
+    assert any("KITTI" in licence for licence in behind.licences)
+
+
+def test_what_is_published(frames):
+    made = finetune.run(frames, None, recipe("finetune.epochs=1").finetune)
+    assert verify(made) == []
+    assert json.loads(made.read("frames.json")) == ["000001", "000002"]
+    assert made.manifest.summary["init"] == "random"
+    assert made.manifest.summary["tensors_taken"] == 0
+    assert finetune.run(frames, None, recipe("finetune.epochs=1").finetune).manifest == made.manifest
+    other = finetune.run(frames, None, recipe("finetune.epochs=1", "finetune.seed=1").finetune)
+    assert other.manifest.data_digest != made.manifest.data_digest
+    assert evaluate.arm_of(other) == evaluate.arm_of(made)
+
+
+def test_a_stopped_training_goes_on_to_the_same_detector(root, frames, tmp_path, monkeypatch):
+    chosen = recipe("finetune.epochs=4").finetune
+    whole = finetune.run(frames, None, chosen)
+    second = pack_frames(root, open_store(str(tmp_path / "second")), recipe().ingest)
+    flag, before = SimpleNamespace(is_set=False), finetune._step
+
+    @contextmanager
+    def stop_flag():
+        yield flag
+
+    def step(*given):
+        flag.is_set = True
+        return before(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(finetune, "stop_flag", stop_flag)
+        patched.setattr(finetune, "_step", step)
+        with pytest.raises(Interrupted, match="stopped by SIGTERM after step 1; run it again"):
+            finetune.run(second, None, chosen)
+        flag.is_set = False
+    resumed = finetune.run(second, None, chosen)
+    assert resumed.manifest.data_digest == whole.manifest.data_digest
+
+
+def test_a_loss_that_is_not_finite_stops(frames, monkeypatch):
+    bad = finetune.HeadLosses(*(torch.tensor(float("nan"), requires_grad=True),) * 3)
+    monkeypatch.setattr(finetune, "head_losses", lambda *given: bad)
+    with pytest.raises(DataError, match=r"the loss is not finite. Lower the rate"):
+        finetune.run(frames, None, recipe("finetune.epochs=1").finetune)
+
+
+def publish_backbone(store, network):
+    out = begin(store, "pretrain", "backbone", {}, {"network": network.resolved()}, seed=5)
+    out.put("backbone.safetensors", tensors_bytes(build_backbone(network, 0.1, 5).state_dict()))
+    return out.publish({}, {"method": "olivine"}, ("licence of the backbone",))
+
+
+def test_it_starts_from_a_backbone(frames, capsys):
+    backbone = publish_backbone(frames.store, NetworkRecipe(kind="voxelnet", voxelnet=VoxelNetRecipe(widths=WIDTHS)))
+    detector = build_detector(recipe().finetune)
+    fresh = detector.head.kind.weight.clone()
+    start = start_from(detector, backbone)
+    tensors = bytes_tensors(backbone.read("backbone.safetensors"), "")
+    assert set(start.taken) == {f"backbone.{name}" for name in tensors}
+    assert all(torch.equal(detector.state_dict()[f"backbone.{name}"], tensor) for name, tensor in tensors.items())
+    assert torch.equal(detector.head.kind.weight, fresh)
+    assert "head.kind.weight" in start.fresh
+    made = finetune.run(frames, backbone, recipe("finetune.epochs=1").finetune)
+    assert f"backbone {backbone.id[:12]}: {len(tensors)} tensors taken" in capsys.readouterr().err
+    assert made.manifest.summary["init"] == "olivine"
+    assert made.manifest.summary["tensors_taken"] == len(tensors)
+    assert json.loads(made.read("start.json"))["taken"] == list(start.taken)
+    assert "licence of the backbone" in made.manifest.licences
+    assert made.manifest.inputs["backbone"].id == backbone.id
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            NetworkRecipe(widths=(4,) * 9, blocks=(1,) * 8),
+            r"is a minkunet of which 0 of the detector's \d+ tensors match",
+        ),
+        (
+            NetworkRecipe(kind="voxelnet", voxelnet=VoxelNetRecipe(widths=(8, 8, 16, 16, 24))),
+            r"is a voxelnet of which \d\d of",
+        ),
+    ],
+)
+def test_a_backbone_that_does_not_match(frames, network, message):
+    with pytest.raises(UsageError, match=message + r".*--set finetune\.widths="):
+        finetune.run(frames, publish_backbone(frames.store, network), recipe("finetune.epochs=1").finetune)
+
+
+def test_nothing_is_made_of_what_was_withdrawn(olivine, root, frames):
+    withdraw(frames.store, "kitti_object", "another licence")
+    with pytest.raises(UsageError, match=r"kitti_object was withdrawn from .*: another licence"):
+        pack_frames(root, frames.store, recipe("ingest.frames_per_shard=2").ingest)
+    code, _, err = olivine("detect", "finetune", "--frames", frames.id, "--store", frames.store.url)
+    assert code == 64
+    assert "hold what was withdrawn: kitti_object (another licence)" in err
+
+
+def test_the_command_line(olivine, root, tmp_path):
+    store = ("--store", tmp_path / "store")
+    options = (*store, "--recipe", "tiny_cpu", "--set", NEAR, "--set", "finetune.epochs=1")
+    low = ("--set", "evaluate.min_score=0")
+    code, out, err = olivine("detect", "ingest", "--kitti", root, *options)
+    assert (code, out.split()[0]) == (0, "frames"), err
+    frames_id = out.split()[1]
+    ids = []
+    for seed in (0, 1):
+        code, out, err = olivine(
+            "detect", "finetune", "--frames", frames_id, *options, "--set", f"finetune.seed={seed}", "--json"
+        )
+        assert code == 0, err
+        detector = json.loads(out)["id"]
+        code, out, err = olivine(
+            "detect", "evaluate", "--frames", frames_id[:8], "--detector", detector, *options, *low
+        )
+        assert code == 0, err
+        ids.append(out.split()[1])
+    code, out, err = olivine(
+        "detect", "predict", "--frames", frames_id, "--detector", detector, *options, *low, "--out", tmp_path / "out"
+    )
+    assert (code, out) == (0, f"1 frames: {tmp_path / 'out'}\n"), err
+    metrics = find_artifact(open_store(str(tmp_path / "store")), "evaluate", ids[1], "detection_metrics")
+    text = (tmp_path / "out" / "000003.txt").read_text()
+    assert text.count("\n") == metrics.manifest.counts["detections"] > 0
+    assert Pack(metrics).head("000003")["txt"].decode() == text
+    code, out, err = olivine(
+        "score",
+        "kitti-object",
+        "--predictions",
+        tmp_path / "out",
+        "--ground-truth",
+        root / "training/label_2",
+        "--json",
+    )
+    assert code == 0, err
+    assert json.loads(out)["ap"] == metrics.manifest.summary["ap"]
+    code, out, err = olivine("detect", "table", "--metrics", ids[0], "--metrics", ids[1], *store)
+    assert code == 0, err
+    assert "seeds [0, 1]" in out
+    code, _, err = olivine(
+        "detect", "predict", "--frames", frames_id, "--detector", detector, *options, "--out", tmp_path / "out"
+    )
+    assert code == 64
+    assert "is there already" in err
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (("detect", "ingest", "--kitti", "missing"), "ImageSets/train.txt cannot be read"),
+        (("detect", "finetune", "--frames", "abcdef"), "is no frames in .*run `olivine detect ingest` first"),
+        (
+            ("detect", "finetune", "--frames", "abcdef", "--recipe", "other"),
+            "no recipe of detection 'other': choose one of second",
+        ),
+        (("detect", "ingest", "--kitti", ".", "--set", "finetune.epoch=1"), "sets nothing"),
+        (("detect", "ingest", "--kitti", ".", "--set", "finetune.epochs=0"), "recipe second: finetune.epochs = 0"),
+        (("detect", "table"), "say which metrics to put together"),
+    ],
+)
+def test_wrong_calls(olivine, tmp_path, monkeypatch, call, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = olivine(*call)
+    assert code in (64, 65)
+    assert out == ""
+    assert re.search(message, err), err
+
+
+def test_real_frames_through_a_step(olivine, tmp_path):
+    if "OLIVINE_REAL_DATA" not in os.environ:
+        pytest.skip("OLIVINE_REAL_DATA is not set: no real frames to train on")
+    root = Path(os.environ["OLIVINE_REAL_DATA"]) / "kitti"
+    options = ("--store", tmp_path / "store", "--recipe", "tiny_cpu", "--set", "finetune.epochs=1", "--json")
+    code, out, err = olivine("detect", "ingest", "--kitti", root, "--set", "ingest.image_size=[1224,370]", *options)
+    assert code == 0, err
+    frames_id = json.loads(out)["id"]
+    code, out, err = olivine("detect", "finetune", "--frames", frames_id, *options)
+    assert code == 0, err
+    assert json.loads(out)["counts"] == {"frames": 4, "steps": 2}
+    call = (
+        "detect",
+        "evaluate",
+        "--frames",
+        frames_id,
+        "--detector",
+        json.loads(out)["id"],
+        "--set",
+        "evaluate.min_score=0",
+    )
+    code, out, err = olivine(*call, *options)
+    assert code == 0, err
+    score = json.loads(out)["summary"]
+    assert score["num_frames"] == 3
+    # Of the labels of 000002, 000008 and 000134, those of each class that the benchmark's hard counts.
+    assert score["num_objects"]["pedestrian"]["hard"] == 7
+    assert set(score["ap"]) == {"bev", "3d"}
+    assert json.loads(out)["counts"]["detections"] > 0
