@@ -96,6 +96,8 @@ def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -
     if as_json:
         print(json.dumps(found))
         return artifact
+    for trap in found["summary"].get("traps", []):
+        print(f"note: {trap}", file=sys.stderr)
     for item in found["quarantined"]:
         print(f"left out {item['frame']}: {item['reason']}", file=sys.stderr)
     counts = ", ".join(f"{value} {name}" for name, value in found["counts"].items())
@@ -107,7 +109,8 @@ def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -
 @app.command(help=BY_WORD["ingest"].summary)
 def ingest(
     drives: Annotated[
-        str, typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout; or plan:ID of registered ones.")
+        str,
+        typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout or as ingest.dataset says; or plan:ID."),
     ] = "",
     version: Annotated[str, typer.Option(help="Folder of the tables in it, as v1.0-mini; default: the recipe's.")] = "",
     store: StoreOption = "./store",
@@ -381,21 +384,39 @@ def demo(
 
 @app.command()
 def synth(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder to write; must be new or hold the same drives.")],
+    layout: Annotated[
+        Literal["nuscenes", "semantickitti"],
+        typer.Option(
+            help="nuscenes: 32 beams and six cameras. semantickitti: 64 beams, no cameras, the eleven labelled "
+            "sequences; of the options it takes --keyframes, --columns and --seed."
+        ),
+    ] = "nuscenes",
     train_scenes: Annotated[int, typer.Option(min=8, help="Scenes to train on.")] = 8,
     select_scenes: Annotated[int, typer.Option(min=0, help="Scenes to choose models by.")] = 2,
     test_scenes: Annotated[int, typer.Option(min=2, help="Scenes to report on.")] = 2,
-    keyframes: Annotated[int, typer.Option(min=1, max=60, help="Keyframes a scene, 0.5 s apart.")] = 4,
+    keyframes: Annotated[int, typer.Option(min=1, max=60, help="Keyframes a scene or sequence, 0.5 s apart.")] = 4,
     image_width: Annotated[
         int, typer.Option(min=32, max=4096, help="Width of the images in pixels; height is 9/16 of it.")
     ] = 512,
-    columns: Annotated[int, typer.Option(min=8, max=8192, help="LiDAR firings in one turn.")] = 1085,
+    columns: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=8, max=8192, help="LiDAR firings in one turn; default: 1085, or 2083 with 64 beams."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
 ) -> None:
-    """Write synthetic drives: a valid nuScenes v1.0 data set, with hand labels, that no one has to download."""
+    """Write synthetic drives with hand labels, that no one has to download: valid nuScenes v1.0, or SemanticKITTI."""
     from olivine.progress import Progress
-    from olivine.synth import SynthRecipe, write_drives
+    from olivine.synth import ScanSetRecipe, SynthRecipe, write_drives, write_scan_set
 
+    if layout == "semantickitti":
+        _refuse_given(context, "semantickitti", ("train_scenes", "select_scenes", "test_scenes", "image_width"))
+        scans = ScanSetRecipe(seed=seed, scans_per_sequence=keyframes, num_columns=columns or 2083)
+        with Progress("synth", 11 * keyframes, "scans") as progress:
+            write_scan_set(out, scans, lambda done, total: progress.advance(done - progress.done))
+        print(out)
+        return
     recipe = SynthRecipe(
         seed=seed,
         num_train_scenes=train_scenes,
@@ -406,11 +427,18 @@ def synth(
         test_keyframes_per_scene=keyframes,
         image_width=image_width,
         image_height=round(image_width * 9 / 16),
-        num_columns=columns,
+        num_columns=columns or 1085,
     )
     with Progress("synth", (train_scenes + select_scenes + test_scenes) * keyframes, "keyframes") as progress:
         write_drives(out, recipe, lambda done, total: progress.advance(done - progress.done))
     print(out)
+
+
+def _refuse_given(context: typer.Context, layout: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name.replace('_', '-')} does not go with --layout {layout}, which fixes it.")
 
 
 @store_app.command("init")

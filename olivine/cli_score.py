@@ -25,7 +25,7 @@ def predict(
     store: StoreOption = "./store",
     as_json: JsonOption = False,
 ) -> None:
-    """Write a segmenter's predictions as the nuScenes lidarseg devkit takes them."""
+    """Write a segmenter's predictions as the evaluator of the data set takes them: nuScenes lidarseg, SemanticKITTI."""
     given, model = _find_model(store, drives, segmenter)
     from olivine.evaluate.predict import write_predictions
 

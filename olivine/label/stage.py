@@ -85,7 +85,9 @@ def run(drives: Artifact, recipe: LabelRecipe) -> Artifact:
 
 
 def label_drives(drives: Artifact, labeler: Labeler, recipe: LabelRecipe, inputs: dict[str, Manifest]) -> Artifact:
-    """Label every keyframe by `labeler`; `inputs` are all that it reads."""
+    """Label every keyframe by `labeler`; `inputs` are all that it reads. DataError for drives without cameras."""
+    reader = Drives(drives)
+    reader.require_cameras()
     resolved = recipe.resolved() | {
         "class_list": labeler.classes.model_dump(mode="json"),
         "source": source_digest(recipe),
@@ -95,7 +97,6 @@ def label_drives(drives: Artifact, labeler: Labeler, recipe: LabelRecipe, inputs
     out = begin(drives.store, "label", "weak_labels", inputs, resolved, recipe.seed)
     if isinstance(out, Artifact):
         return out
-    reader = Drives(drives)
     identity = {"recipe": resolved, "code": code_version("label").digest}
     work = _Work(reader, labeler, load_superpixel_segmenter(recipe), recipe, identity, reader.column("sha256"))
     # As weak labels, hand labels of `test` would be read before the evaluation.

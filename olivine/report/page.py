@@ -14,9 +14,8 @@ import jinja2
 from olivine import __version__
 from olivine.artifacts import Artifact
 from olivine.errors import DiskFullError, UsageError
-from olivine.nuscenes_categories import CATEGORY_NAMES
 from olivine.report.classes import count_classes, draw_weights
-from olivine.report.colours import CATEGORIES
+from olivine.report.colours import hand_classes
 from olivine.report.costs import stage_costs
 from olivine.report.curves import draw_finetuning, draw_pretraining, measure_plateaus
 from olivine.report.figures.in_report import draw_report_figures
@@ -63,12 +62,11 @@ def render_report(store: Store, metrics: Sequence[Artifact], title: str) -> str:
             summary=summary,
             setting=read_setting(traced),
             seeds_for_a_claim=SEEDS_FOR_A_CLAIM,
-            category_names=CATEGORY_NAMES,
-            categories=CATEGORIES,
+            categories=hand_classes(traced.drives),
             seeds_chart=draw_seeds(summary),
             confusions=draw_confusions(traced),
             class_bars=count_classes(traced),
-            weak_labels=draw_weak_labels(traced.drives, weak_labels) if weak_labels else None,
+            weak_labels=draw_weak_labels(traced.input_of(weak_labels, "drives"), weak_labels) if weak_labels else None,
             weights=draw_weights(density_weights) if density_weights else [],
             weight_variant=density_weights.manifest.summary["variant"] if density_weights else None,
             pretraining=draw_pretraining(backbone) if backbone else [],

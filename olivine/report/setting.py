@@ -32,10 +32,14 @@ class Setting:
     label_coverage: float | None
     encoder: str | None
     encoder_note: str | None
+    transfer: str | None = None
+    """The data set of scans, where a backbone came from other drives."""
 
     def lines(self) -> list[str]:
         """The facts as sentences, the ones that weaken a claim first."""
-        return [line for line in (self._drives(), self._labels(), self._encoder(), self._scope()) if line]
+        return [
+            line for line in (self._drives(), self._labels(), self._encoder(), self._transfer(), self._scope()) if line
+        ]
 
     def _drives(self) -> str:
         return SYNTHETIC if self.synthetic else ""
@@ -57,6 +61,11 @@ class Setting:
         if self.encoder_note:
             return f"STAND-IN: {self.encoder_note}"
         return f"Image encoder: {self.encoder}, pretrained and frozen."
+
+    def _transfer(self) -> str:
+        if self.transfer is None:
+            return ""
+        return f"Backbones were pretrained on other drives, and fine-tuned and scored on scans of {self.transfer}."
 
     def _scope(self) -> str:
         return (
@@ -88,8 +97,9 @@ def read_setting(traced: Trace) -> Setting:
     labels, backbone = traced.of_kind("weak_labels"), traced.of_kind("backbone")
     label_summary = labels.manifest.summary if labels else {}
     encoder = backbone.manifest.summary["encoder"] if backbone else {}
+    drives = [artifact.manifest for artifact in traced.artifacts if artifact.manifest.kind == "drives"]
     return Setting(
-        synthetic=bool(traced.drives.manifest.summary["synthetic"]),
+        synthetic=any(manifest.summary["synthetic"] for manifest in drives),
         split=scored.summary["split"],
         num_scored_keyframes=scored.counts["keyframes"],
         fraction=tuned.summary["fraction"],
@@ -99,4 +109,5 @@ def read_setting(traced: Trace) -> Setting:
         label_coverage=label_summary.get("coverage"),
         encoder=encoder.get("encoder"),
         encoder_note=encoder.get("note"),
+        transfer=traced.drives.manifest.summary.get("data_set") if len(drives) > 1 else None,
     )

@@ -54,6 +54,7 @@ def measured():
     segmenter = Segmenter(NETWORK, 0.1, seed=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(robustness, "Drives", Sweeps)
+        patch.setattr(robustness, "require_fit", lambda segmenter, drives: None)
         patch.setattr(robustness, "load_segmenter", lambda artifact: (segmenter, NETWORK))
         drives, model = SimpleNamespace(tokens=TOKENS, id="d" * 64), fake_segmenter()
         with pytest.raises(DataError, match="drives dddddddddddd have no keyframe in the split 'test'"):
