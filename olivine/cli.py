@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
@@ -18,6 +20,7 @@ from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
 from olivine.cli_research import datasets_app, recipes, study_app, weights_app
 from olivine.cli_score import predict, robustness, score_app, table
 from olivine.errors import DataError, OlivineError, UsageError
+from olivine.memory import keep_freed_memory
 from olivine.stages import BY_WORD
 
 if TYPE_CHECKING:
@@ -205,13 +208,19 @@ def pretrain(
     accumulate: Annotated[
         int, _execution_option("accumulate", "Parts that a process cuts its share of a batch into.")
     ] = 1,
+    recompute_activations: Annotated[
+        bool, _execution_option("recompute_activations", "Keep fewer activations of MinkUNet: less memory, more time.")
+    ] = False,
     workers: Annotated[int, _execution_option("workers", "Processes that prepare samples, for each process.")] = 0,
     cache: Annotated[
         Optional[Path],  # noqa: UP045
         _execution_option("cache", "Folder on a local disk that keeps what was read from the store."),
     ] = None,
     cache_gb: Annotated[float, _execution_option("cache_gb", "Size of that folder in GB.")] = 50.0,
-    keep: Annotated[int, _execution_option("keep", "Checkpoints that stay.")] = 3,
+    keep: Annotated[int, _execution_option("keep", "Checkpoints that stay, the last ones.")] = 3,
+    keep_best: Annotated[
+        bool, _execution_option("keep_best", "Beside them, the checkpoint with the lowest mean training loss stays.")
+    ] = True,
     background_checkpoints: Annotated[
         bool, _execution_option("background_checkpoints", "Write checkpoints beside the training.")
     ] = False,
@@ -236,10 +245,12 @@ def pretrain(
     execution = Execution(
         zero,
         accumulate,
+        recompute_activations,
         workers,
         cache,
         cache_gb,
         keep,
+        keep_best,
         background_checkpoints,
         hang_s,
         metrics_port,
@@ -314,13 +325,22 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("olivine-run"),
     timeout_s: Annotated[float, typer.Option(help="Seconds that one step may take.")] = 86_400.0,
+    container: Annotated[
+        bool, typer.Option("--container", help="Run each step in a container, by Podman or Docker.")
+    ] = False,
+    image: Annotated[str, typer.Option(help="With --container: an image of this machine; default olivine:dev.")] = "",
 ) -> None:
     """Run a whole pipeline on this machine, each step a process; a second run finds what is finished."""
     from olivine.platform import run_command
+    from olivine.platform.compiled_pipelines import PLACEHOLDER_IMAGE
+
+    if image and not container:
+        raise UsageError("--image names the image of containers: add --container.")
 
     options: dict[str, Any] = {"drives": drives, "version": version, "store": store, "recipe": recipe}
     options |= {"seeds": run_command.parse_seeds(seeds), "settings": set_}
-    run_command.run(pipeline, options, parameter or [], out, timeout_s)
+    chosen = (image or PLACEHOLDER_IMAGE) if container else None
+    run_command.run(pipeline, options, parameter or [], out, timeout_s, chosen)
 
 
 @app.command()
@@ -499,6 +519,10 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def main() -> None:
     """Run the command line; errors end with their message and exit code."""
+    keep_freed_memory()
+    if os.getpid() == 1:
+        # The first process of a container gets no signal that it has no handler for; this one is what SIGTERM does.
+        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))
     try:
         sys.exit(app(standalone_mode=False))
     except OlivineError as error:

@@ -95,13 +95,13 @@ class Drives:
 
     def keyframe(self, token: str) -> Keyframe:
         """The arrays of a keyframe, by one range read; no image is read."""
-        members = self._keyframes.head(token)
-        return Keyframe(
-            token,
-            bytes_array(members["points.npy"])[:, :4],
-            bytes_array(members["pair_point.npy"]),
-            bytes_array(members["pair_pixel.npy"]),
-        )
+        return _keyframe(token, self._keyframes.head(token))
+
+    def keyframe_and_images(self, token: str) -> tuple[Keyframe, list[bytes]]:
+        """The arrays of a keyframe and its JPEGs (see `images`), by one range read."""
+        self.require_cameras()
+        members = self._keyframes.whole(token)
+        return _keyframe(token, members), _images(members)
 
     def sweep(self, token: str) -> NDArray[np.float32]:
         """The sweep float32 [N, 5] of a keyframe as it was packed: x, y, z [m], intensity 0..255, ring.
@@ -122,8 +122,7 @@ class Drives:
     def images(self, token: str) -> list[bytes]:
         """The JPEGs of a keyframe as they came, in the order of CAMERAS; DataError for drives without cameras."""
         self.require_cameras()
-        members = self._keyframes.whole(token)
-        return [members[f"{camera}.jpg"] for camera in CAMERAS]
+        return _images(self._keyframes.whole(token))
 
     def lidarseg(self, token: str) -> NDArray[np.uint8]:
         """Hand labels uint8 [N] of a keyframe: ids of `class_names`, 0 = ignore.
@@ -166,3 +165,16 @@ class Drives:
                 raise DataError(f"drives {self.artifact.id[:12]} hold no {what}: they were ingested without.")
             packs[index] = Pack(self.artifact, index, self._cache)
         return packs[index]
+
+
+def _keyframe(token: str, members: dict[str, bytes]) -> Keyframe:
+    return Keyframe(
+        token,
+        bytes_array(members["points.npy"])[:, :4],
+        bytes_array(members["pair_point.npy"]),
+        bytes_array(members["pair_pixel.npy"]),
+    )
+
+
+def _images(members: dict[str, bytes]) -> list[bytes]:
+    return [members[f"{camera}.jpg"] for camera in CAMERAS]

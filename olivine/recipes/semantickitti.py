@@ -6,6 +6,8 @@ A backbone is pretrained with the recipe `olivine` (or METHOD) on drives with ca
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from olivine.ingest.recipe import IngestRecipe
 from olivine.models.network_recipe import IntensityRecipe
 from olivine.recipes.paper import paper
@@ -54,3 +56,10 @@ def _fraction(every_nth: int, epochs: int) -> Recipe:
         }
     )
     return whole.model_copy(update={"ingest": IngestRecipe(dataset="semantickitti"), "finetune": finetune})
+
+
+FRACTIONS: dict[str, Callable[[], Recipe]] = {
+    fraction.__name__: fraction
+    for fraction in (semantickitti, semantickitti_5, semantickitti_10, semantickitti_20, semantickitti_100)
+}
+"""By name."""

@@ -9,6 +9,7 @@ from olivine.artifacts import Artifact, Manifest
 from olivine.report.trace import Trace, trace
 from olivine.store import Store
 
+_STAND_IN = "STAND-IN: "
 LABEL_KINDS = {
     "simulated": "SIMULATED weak labels: the simulator's own renderings, made wrong on purpose. No labeler ran.",
     "truth": "Weak labels are the HAND LABELS themselves (an upper bound, not a result).",
@@ -59,7 +60,7 @@ class Setting:
         if self.encoder is None:
             return ""
         if self.encoder_note:
-            return f"STAND-IN: {self.encoder_note}"
+            return f"{_STAND_IN}{self.encoder_note}"
         return f"Image encoder: {self.encoder}, pretrained and frozen."
 
     def _transfer(self) -> str:
@@ -82,7 +83,7 @@ def caveats(manifest: Manifest) -> list[str]:
     if manifest.kind == "weak_labels" and summary.get("kind") in LABEL_KINDS:
         lines.append(LABEL_KINDS[summary["kind"]])
     if manifest.kind == "backbone" and (note := (summary.get("encoder") or {}).get("note")):
-        lines.append(f"STAND-IN: {note}")
+        lines.append(f"{_STAND_IN}{note}")
     return lines
 
 

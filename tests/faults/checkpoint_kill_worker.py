@@ -23,7 +23,7 @@ import torch  # noqa: E402
 
 from olivine.artifacts import begin  # noqa: E402
 from olivine.store import open_store  # noqa: E402
-from olivine.training.checkpoint import Checkpoint, Place, load_checkpoint, save_checkpoint  # noqa: E402
+from olivine.training.checkpoint import Checkpoint, Keep, Place, load_checkpoint, save_checkpoint  # noqa: E402
 
 # A forked child has none of its parent's threads.
 torch.set_num_threads(1)
@@ -52,7 +52,7 @@ class Ours:
     def save(self, step: int, rank: int, run: str) -> None:
         place = Place(rank, self.ranks, run, patience_s=30)
         shard = Checkpoint(step, {f"shard-{rank}": state(step, rank)}, {"history": list(range(step))})
-        save_checkpoint(self._out(), shard, place, keep=2)
+        save_checkpoint(self._out(), shard, place, keep=Keep(2))
 
     def load(self) -> int:
         """The step of the checkpoint that is found, 0 for none, -1 for one that is not whole."""

@@ -18,7 +18,7 @@ from training.test_training_processes import command
 from olivine.store import open_store
 
 FULL = bool(os.environ.get("OLIVINE_CHAOS"))
-# Rounding in float32 grows with the steps; DeepSpeed takes no float64.
+# Rounding in float32 grows with the steps: without it, see test_other_ranks_double.
 BOUND = 1e-3 if FULL else 1e-4
 # Two steps an epoch.
 EPOCHS, FIRST, RANKS = (31, 12, (1, 2, 4)) if FULL else (5, 4, (1,))
