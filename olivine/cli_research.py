@@ -60,7 +60,7 @@ def recipes(as_json: JsonOption = False) -> None:
         print(json.dumps({name: load_recipe(name).resolved() for name in RECIPES}))
         return
     for name, line in describe_recipes().items():
-        print(f"{name:24} {line}")
+        print(f"{name:16} {line}")
 
 
 @weights_app.command("import")

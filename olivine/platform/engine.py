@@ -67,7 +67,11 @@ def find_engine() -> Engine:
         if not shutil.which(name):
             lacks.append(f"{name} is not installed")
             continue
-        answer = _ask(name, *question)
+        try:
+            answer = _ask(name, *question)
+        except ConfigError as error:
+            lacks.append(str(error))
+            continue
         if not answer.returncode:
             return Engine(name, answer.stdout.strip() == "true" or "rootless" in answer.stdout)
         lacks.append(f"{name} does not answer ({_last_line(answer)})")
@@ -82,8 +86,10 @@ def _ask(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [name, *arguments], capture_output=True, text=True, errors="replace", timeout=_ASK_S, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ConfigError(f"{name} {arguments[0]} gives no answer ({error}). Does the engine work?") from error
+    except OSError as error:
+        raise ConfigError(f"{name} cannot be started ({error.strerror})") from error
+    except subprocess.TimeoutExpired as error:
+        raise ConfigError(f"{name} {arguments[0]} gives no answer within {_ASK_S:.0f} s") from error
 
 
 def _last_line(answer: subprocess.CompletedProcess[str]) -> str:

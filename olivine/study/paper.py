@@ -19,6 +19,9 @@ from olivine.study.page import show_spread
 
 NOT_RUN = "not run"
 NO_COMMAND = "no command yet"
+_FIGURES_NOTE = (
+    """A figure is drawn from the artifacts of any run and says which data they are of. None is kept here."""
+)
 _INTRODUCTION = """# The paper, row by row
 
 Every figure and table of *Fine-grained Image-to-LiDAR Contrastive Distillation with Visual Foundation Models* (NeurIPS
@@ -123,6 +126,7 @@ def render_paper(paper: Paper, study: dict[str, Any]) -> str:
     for number, figure in sorted(by_number.items()):
         commands = "<br>".join(f"`{command}`" for command in figure.commands) or NO_COMMAND
         lines.append(_row((str(number), figure.title, commands)))
+    lines += ["", _FIGURES_NOTE]
     for table in paper.table:
         lines += ["", *_table(table, study)]
     return "\n".join([*lines, ""])

@@ -42,7 +42,7 @@ def built_on(name: str) -> list[str]:
     found = []
     while name in stages():
         found.append(name)
-        name = stages()[name][0].replace("${MINKOWSKI}", "off")
+        name = stages()[name][0]
     return found
 
 
@@ -60,7 +60,7 @@ def test_every_image_runs_without_rights_and_says_what_it_is(target: str) -> Non
 
 
 def test_what_is_installed_is_pinned() -> None:
-    pinned = r"--constraint constraints.txt|--require-hashes|--no-deps /cache/wheels|( [\w-]+==[\d.]+)+( |$)"
+    pinned = r"--constraint constraints.txt|--require-hashes|--no-deps {}|( [\w-]+==[\d.]+)+( |$)"
     for line in re.findall(r"pip install((?:.*\\\n)*.*)", TEXT):
         assert re.search(pinned, line.replace("\\\n", "").split("&&")[0]), line
     pyproject = (ROOT / "pyproject.toml").read_text()
@@ -132,13 +132,9 @@ def requirements_of(target: str) -> list[Requirement]:
 
 
 def test_minkowski_is_built_with_what_its_cuda_sources_lack() -> None:
-    assert built_on("train-cuda-choice") == [] or stages()["train-cuda-choice"][0] == "minkowski-${MINKOWSKI}"
-    assert {"minkowski-on", "minkowski-off"} <= stages().keys()
     assert re.search(r"^ARG MINKOWSKI=off$", TEXT, flags=re.M)
-    wheel = stages()["minkowski-wheel"]
-    assert wheel[0] == stages()["minkowski-on"][0] == stages()["minkowski-off"][0] == "train-cuda-build", (
-        "the same torch"
-    )
+    wheel, install = stages()["minkowski-wheel"], stages()["train-cuda-install"]
+    assert wheel[0] == install[0] == "train-cuda-build", "the same torch"
     assert "MINKOWSKI_FOR=cuda" in wheel[1]
     script = (ROOT / "scripts" / "build_minkowski.sh").read_text()
     assert 'NVCC_APPEND_FLAGS="-include $header' in script
@@ -172,11 +168,11 @@ def test_the_image_without_torch_ingests_labels_and_weighs(
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.setenv("OLIVINE_CACHE", str(tmp_path / "cache"))
     given = {"drives": str(chain_root), "version": VERSION, "store": store_url, "recipe": "tiny_cpu", "seeds": [0]}
-    with pytest.raises(OlivineError, match=r"pretrain: .*No module named 'torch'"):
+    with pytest.raises(OlivineError, match=r"(?s)pretrain: .*No module named 'torch'"):
         run_pipeline("full", given | {"settings": ["pretrain.epochs=1"]}, image=image)
     store = open_store(store_url)
     for stage in ("ingest", "label", "weigh"):
-        assert len([key for key in store.list(f"{stage}/") if key.endswith("manifest.json")]) == 1
+        assert len([key for key in store.list(stage) if key.endswith("manifest.json")]) == 1
 
 
 @pytest.mark.timeout(1800)

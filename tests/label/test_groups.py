@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from chain import copy_drives, worker_environment
+from chain import Chain, copy_drives, worker_environment
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +17,7 @@ from olivine.drives import Drives
 from olivine.errors import DataError, UsageError
 from olivine.label import labelers, stage
 from olivine.label.recipe import ExecutionRecipe, LabelRecipe
+from olivine.store import open_store
 
 # Eleven keyframes: shards of 2, 2, 2, 2, 2, 1.
 RECIPE = LabelRecipe(labeler="simulated", keyframes_per_shard=2)
@@ -126,11 +127,15 @@ def test_a_group_that_is_killed_and_tried_again_goes_on(fresh_drives, alone, mon
     assert len(done) == 4
 
 
-def test_groups_at_once_at_one_store(fresh_drives, alone, monkeypatch):
+@pytest.mark.parametrize("kind", ["directory", "S3"])
+def test_groups_at_once_at_one_store(kind, fresh_drives, chain_root, alone, monkeypatch, request):
     """One of them twice, as when the platform has given up a pod that still runs."""
-    assert in_processes(fresh_drives, [*make_groups(3), Group(2, 3)]) == [0] * 4
+    drives = fresh_drives
+    if kind == "S3":
+        drives = Chain(chain_root, open_store(request.getfixturevalue("s3_store_url"))).run("ingest")
+    assert in_processes(drives, [*make_groups(3), Group(2, 3)]) == [0] * 4
     left = labelled(monkeypatch)
-    same(stage.run(fresh_drives, RECIPE), alone)
+    same(stage.run(drives, RECIPE), alone)
     assert left == []
 
 

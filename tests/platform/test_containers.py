@@ -15,6 +15,7 @@ from fake_engine import IMAGE
 from runner_bench import Bench
 
 from olivine.errors import ConfigError, DataError, Interrupted, UsageError
+from olivine.platform import engine as engines
 from olivine.platform.containers import absolute_folders, prepare_containers
 from olivine.platform.engine import Engine, find_engine
 from olivine.platform.local import run_pipeline
@@ -146,9 +147,13 @@ def test_without_an_engine_the_message_says_what_each_lacks(
     assert not engine.calls("run")
 
 
-def test_docker_is_taken_where_podman_does_not_work(engine: FakeEngine) -> None:
-    (engine.folder / "podman").write_text("#!/bin/sh\nexit 1\n")
+@pytest.mark.parametrize("program", ["#!/bin/sh\nexit 1\n", "#!/bin/sh\nexec sleep 60\n"])
+def test_docker_is_taken_where_podman_does_not_work(
+    engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    (engine.folder / "podman").write_text(program)
     install(engine.folder / "docker")
+    monkeypatch.setattr(engines, "_ASK_S", 5.0)
     assert find_engine() == Engine("docker", rootless=False)
 
 
@@ -178,7 +183,7 @@ def test_what_is_no_name_of_an_image_is_refused(engine: FakeEngine, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("act", "said"),
-    [("blind", "not visible in a container of podman: .*cache"), ("no_olivine", "No module named 'oli")],
+    [("blind", "not visible in a container of podman: /"), ("no_olivine", "No module named 'oli")],
 )
 def test_what_would_fail_in_every_step_is_said_before_the_first(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, act: str, said: str
