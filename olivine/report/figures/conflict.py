@@ -13,10 +13,10 @@ from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import DataError, UsageError
 from olivine.packs import Pack
-from olivine.report.colours import Swatch, weak_classes
+from olivine.report.colours import Swatch, hand_classes, weak_classes
 from olivine.report.figures.charts import Bar, bar_chart
 from olivine.report.figures.conflict_counts import SUPERPIXELS, Conflict, count_conflict, labelled_tokens, make_batches
-from olivine.report.figures.figure import Figure, Panel, Table, described, hand_swatches, origin_facts
+from olivine.report.figures.figure import Figure, Panel, Table, described, origin_facts
 from olivine.report.trace import open_input
 
 _ALL, _OTHERS = ("#5d7392", (93, 115, 146)), ("#74871a", (116, 135, 26))
@@ -40,7 +40,7 @@ def draw_conflict(backbone: Artifact) -> Figure:
     artifact, labels = open_input(store, backbone, "drives"), open_input(store, backbone, "weak_labels")
     drives, recipe = Drives(artifact), backbone.manifest.recipe
     tokens, has_truth = labelled_tokens(drives, Pack(labels))
-    swatches = hand_swatches(artifact) if has_truth else weak_classes(labels)
+    swatches = hand_classes(artifact) if has_truth else weak_classes(labels)
     batches = list(make_batches(tokens, int(recipe["batch_size"]), int(recipe["seed"])))
     counted = count_conflict(drives, Pack(labels), batches, has_truth, recipe)
     if counted["uniform", "all"].share is None:

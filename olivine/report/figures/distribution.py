@@ -9,9 +9,9 @@ import numpy as np
 from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import DataError
-from olivine.report.colours import Swatch, weak_classes
+from olivine.report.colours import Swatch, hand_classes, weak_classes
 from olivine.report.figures.charts import Bar, bar_chart
-from olivine.report.figures.figure import Figure, Panel, described, hand_swatches, origin_facts
+from olivine.report.figures.figure import Figure, Panel, described, origin_facts
 from olivine.report.figures.palette import Palette, recolour
 from olivine.report.scans import spread
 
@@ -42,7 +42,7 @@ def draw_distribution(drives_artifact: Artifact, weak_labels: Artifact | None, p
 
 
 def _hand_labels(drives_artifact: Artifact, palette: Palette) -> list[Panel]:
-    drives, swatches = Drives(drives_artifact), recolour(hand_swatches(drives_artifact), palette)
+    drives, swatches = Drives(drives_artifact), recolour(hand_classes(drives_artifact), palette)
     labelled = [token for token in drives.tokens("train") if drives.has_lidarseg(token)]
     chosen = spread(labelled, _MOST_KEYFRAMES)
     if not chosen:

@@ -15,8 +15,9 @@ from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import ConfigError, DataError, UsageError
 from olivine.progress import Progress
+from olivine.report.colours import hand_classes
 from olivine.report.figures.charts import scatter_chart
-from olivine.report.figures.figure import Figure, Panel, Table, described, hand_swatches, origin_facts
+from olivine.report.figures.figure import Figure, Panel, Table, described, origin_facts
 from olivine.report.figures.palette import Palette, recolour
 from olivine.report.scans import spread
 
@@ -54,14 +55,14 @@ def draw_embeddings(
 
     drives = Drives(drives_artifact)
     tokens = spread([token for token in drives.tokens(split) if drives.has_lidarseg(token)], most_keyframes)
-    sample = _sample(drives, tokens, len(hand_swatches(drives_artifact)), points_per_class, seed)
+    sample = _sample(drives, tokens, len(hand_classes(drives_artifact)), points_per_class, seed)
     truth_S = np.concatenate([truth for _, _, truth in sample]) if sample else np.zeros(0, np.uint8)
     if len(truth_S) < _LEAST_POINTS:
         raise DataError(
             f"{described(drives_artifact)}: {len(truth_S)} points of the split {split} have a scored hand label, and a "
             f"plane needs {_LEAST_POINTS}."
         )
-    swatches = recolour(hand_swatches(drives_artifact), palette)
+    swatches = recolour(hand_classes(drives_artifact), palette)
     panels, rows = [], []
     for backbone in backbones:
         embedder = Embedder(backbone)

@@ -14,9 +14,9 @@ from olivine.errors import DataError
 from olivine.nuscenes_categories import IGNORE_CATEGORY
 from olivine.packs import Pack, bytes_array
 from olivine.report.birds_eye import draw_birds_eye
-from olivine.report.colours import RIGHT, WRONG, Swatch, colour_table, right_or_wrong
+from olivine.report.colours import RIGHT, WRONG, Swatch, colour_table, hand_classes, right_or_wrong
 from olivine.report.figures.cameras import camera_number, draw_over_image, read_image
-from olivine.report.figures.figure import Figure, Panel, described, hand_swatches, has_cameras, origin_facts
+from olivine.report.figures.figure import Figure, Panel, described, has_cameras, origin_facts
 from olivine.report.figures.palette import Palette, recolour
 from olivine.report.figures.runs import choose_keyframes, open_runs
 from olivine.report.trace import Run, open_input
@@ -58,7 +58,7 @@ def draw_errors(
     drives, predictions = Drives(artifact), {name: Pack(run.metrics) for name, run in runs.items()}
     tokens = predictions[next(iter(runs))].index.column("keyframe")
     where = f"the split {first.manifest.summary['split']} of {described(artifact)}"
-    legend, looks = recolour(hand_swatches(artifact), palette), has_cameras(artifact)
+    legend, looks = recolour(hand_classes(artifact), palette), has_cameras(artifact)
     panels = []
     for token in choose_keyframes(tokens, keyframes, _NUM_SCANS, where):
         sweep = _read_sweep(drives, token, number)
@@ -154,4 +154,4 @@ def draw_errors_in_camera(drives_artifact: Artifact, runs: Mapping[str, Run], to
     drives, number = Drives(drives_artifact), camera_number(camera)
     sweep = _read_sweep(drives, token, number)
     predictions = {name: Pack(run.metrics) for name, run in runs.items()}
-    return _draw_ahead(drives, sweep, number, _shown(sweep, runs, predictions, hand_swatches(drives_artifact)))
+    return _draw_ahead(drives, sweep, number, _shown(sweep, runs, predictions, hand_classes(drives_artifact)))

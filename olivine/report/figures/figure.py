@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from olivine.artifacts import Artifact
 from olivine.report.birds_eye import Picture
-from olivine.report.colours import CATEGORIES, Swatch
+from olivine.report.colours import Swatch
 from olivine.report.setting import LABEL_KINDS, SYNTHETIC
 
 _SCROLLED_FROM_PX = 500
@@ -75,11 +75,6 @@ class Figure:
 def described(artifact: Artifact) -> str:
     """Kind and first digits of the id, as figures name what they were made from."""
     return f"{artifact.manifest.kind} {artifact.id[:12]}"
-
-
-def hand_swatches(drives: Artifact) -> list[Swatch]:
-    """The classes 1, 2, ... of the hand labels of these drives."""
-    return list(CATEGORIES)
 
 
 def has_cameras(drives: Artifact) -> bool:

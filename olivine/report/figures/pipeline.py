@@ -16,7 +16,7 @@ from olivine.stages import BY_WORD, WORDS
 from olivine.store import Store
 
 _BOX_PX, _GAP_PX, _LINE_PX, _HEAD_PX, _TOP_PX, _ROW_GAP_PX = 168, 24, 15, 46, 56, 16
-_BUS_PX = 30
+_BUS_PX, _LANE_PX = 34, 8
 _MOST_RUNS = 6
 _TERMS = {
     "point_pixel": "point-pixel loss",
@@ -69,9 +69,11 @@ def _draw(traced: Trace) -> Markup:
         '<path d="M0 0L8 4L0 8z" fill="#5b6570"/></marker></defs>'
     )
     parts = [marker]
+    drives = [id for id, box in boxes.items() if box.artifact.manifest.kind == "drives"]
+    lanes = {id: lane for lane, id in enumerate(drives)}
     for box in boxes.values():
         sources = [boxes[ref.id] for ref in box.artifact.manifest.inputs.values() if ref.id in boxes]
-        parts += [_edge(source, box, bottom) for source in sources]
+        parts += [_edge(source, box, bottom, lanes.get(source.artifact.id, 0)) for source in sources]
     for number, word in enumerate(WORDS, start=1):
         parts.append(text(_column(word) + _BOX_PX / 2, 18, f"{number} {word}", "label"))
     parts += [_draw_box(box) for box in boxes.values()]
@@ -149,8 +151,8 @@ def _draw_box(box: _Box) -> str:
     )
 
 
-def _edge(source: _Box, target: _Box, bottom: float) -> str:
-    """Straight to the next stage; around what stands between: the drives below it, other artifacts above it."""
+def _edge(source: _Box, target: _Box, bottom: float, lane: int) -> str:
+    """Straight to the next stage; around what stands between: drives below it, each in its lane, others above it."""
     steps = round((target.x - source.x) / (_BOX_PX + _GAP_PX))
     y = source.y + _HEAD_PX / 2
     if steps == 1:
@@ -158,9 +160,9 @@ def _edge(source: _Box, target: _Box, bottom: float) -> str:
         middle = target.x - _GAP_PX / 2
         path = f"M{source.x + _BOX_PX:.1f} {y:.1f}H{middle:.1f}V{to_y:.1f}H{target.x:.1f}"
     elif source.artifact.manifest.kind == "drives":
-        to_y, middle = target.y + target.height - 12, target.x - _GAP_PX / 2 - 5
-        start = source.x + _BOX_PX / 2
-        path = f"M{start:.1f} {source.y + source.height:.1f}V{bottom:.1f}H{middle:.1f}V{to_y:.1f}H{target.x:.1f}"
+        to_y, middle = target.y + target.height - 12 - lane * _LANE_PX, target.x - _GAP_PX / 2 - 5 + lane * _LANE_PX
+        start, below = source.x + _BOX_PX / 2 - lane * 2 * _LANE_PX, bottom - lane * _LANE_PX
+        path = f"M{start:.1f} {source.y + source.height:.1f}V{below:.1f}H{middle:.1f}V{to_y:.1f}H{target.x:.1f}"
     else:
         start, end = source.x + _BOX_PX / 2, target.x + _BOX_PX / 2
         path = f"M{start:.1f} {source.y:.1f}V{_TOP_PX - 20}H{end:.1f}V{target.y:.1f}"
