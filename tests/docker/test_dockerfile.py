@@ -176,7 +176,7 @@ def test_the_image_without_torch_ingests_labels_and_weighs(
 
 
 @pytest.mark.timeout(1800)
-def test_a_container_that_hangs_ends_with_its_time(
+def test_a_step_that_takes_too_long_leaves_no_container(
     engine: Engine, image: str, chain_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OLIVINE_CACHE", str(tmp_path / "cache"))
