@@ -38,7 +38,9 @@ def test_each_is_whole_and_named_and_survives_json(name):
 def test_pretraining_and_fine_tuning_share_the_network(name):
     recipe = load_recipe(name)
     assert (recipe.pretrain is None) == name.startswith("random")
-    assert recipe.pretrain is None or recipe.pretrain.network == recipe.finetune.network
+    tuned = recipe.finetune.network
+    assert (tuned.intensity is not None) == ("semantickitti" in name), "what belongs to the data may differ"
+    assert recipe.pretrain is None or recipe.pretrain.network == tuned.model_copy(update={"intensity": None})
 
 
 TERMS = {
@@ -117,6 +119,34 @@ def test_the_headline_recipe_is_the_papers():
         100,
         "both",
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "every_nth", "epochs"),
+    [
+        ("semantickitti", 100, 100),
+        ("semantickitti_5", 20, 50),
+        ("semantickitti_10", 10, 50),
+        ("semantickitti_20", 5, 50),
+        ("semantickitti_100", 1, 50),
+    ],
+)
+def test_the_papers_protocol_on_semantickitti(name, every_nth, epochs):
+    recipe = load_recipe(name)
+    finetune = recipe.finetune
+    assert (finetune.every_nth, finetune.epochs, finetune.batch_size) == (every_nth, epochs, 10)
+    assert (finetune.optimizer.lr, finetune.head_lr, finetune.random_lr) == (0.05, 2.0, 0.05)
+    assert (finetune.fraction_unit, finetune.splits, finetune.voxel_label) == ("scan", "all_train", "first")
+    assert (finetune.network.intensity.scale, finetune.network.intensity.offset) == (1.0, 1.0)
+    assert recipe.ingest.dataset == "semantickitti"
+    assert recipe.pretrain == load_recipe("olivine").pretrain
+
+
+def test_the_improved_mode_brings_intensities_to_one_range():
+    network = load_recipe("olivine_plus@semantickitti").finetune.network
+    assert (network.intensity.scale, network.intensity.offset) == (255.0, 0.0)
+    assert network.intensity_scale * network.intensity.scale == pytest.approx(1.0)
+    assert load_recipe("olivine_plus").finetune.network.intensity is None
 
 
 def test_the_demo_holds_select_back():
