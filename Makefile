@@ -19,7 +19,7 @@ test: ## all tests
 	@scripts/weights.sh
 	@scripts/test.sh
 
-lint: ## format, lint, types, import contracts, compiled pipelines, secrets
+lint: ## format, lint, types, import contracts, compiled pipelines, images, secrets
 	@scripts/setup.sh test
 	@scripts/lint.sh
 

@@ -34,17 +34,22 @@ RECIPE = (
     "pretrain.checkpoint_every=1000",
 )
 VARIANTS = {
-    "fp32, 0 workers": ("fp32", 0),
-    "fp32, 8 workers": ("fp32", 8),
-    "bf16, 8 workers": ("bf16", 8),
+    "fp32, 0 workers": ("fp32", "--workers", "0"),
+    "fp32": ("fp32", "--workers", "8"),
+    "bf16": ("bf16", "--workers", "8"),
+    "fp16": ("fp16", "--workers", "8"),
+    "fp32, recomputed": ("fp32", "--workers", "8", "--recompute-activations"),
 }
+"""Precision of the backbone and the encoder, and how the work is done."""
 
 
 def main() -> None:
     """Make the drives, run each variant, print a line for each and keep all as JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_pretrain", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("build/bench/gpu_pretrain.json"))
-    out = parser.parse_args().out
+    parser.add_argument("--only", action="append", choices=VARIANTS, help="a variant; may be repeated (default: all)")
+    arguments = parser.parse_args()
+    out, chosen = arguments.out, arguments.only or list(VARIANTS)
     if not torch.cuda.is_available():
         sys.exit("gpu_pretrain: no GPU here.")
     device = {"device": torch.cuda.get_device_name(0), "torch": torch.__version__, "batch": BATCH}
@@ -55,12 +60,9 @@ def main() -> None:
         given = ["--drives", made]
         for word, port in (("label", "--weak-labels"), ("weigh", "--density-weights")):
             given += [port, made_of(word, store, given)]
-        found = [pretrain(store, name, given, *variant) for name, variant in VARIANTS.items()]
+        found = [pretrain(store, name, given, *VARIANTS[name]) for name in chosen]
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps([device | row for row in found], indent=1) + "\n")
-    for row in found:
-        waits = f"waits for data {row['data_wait_share']:.0%} of the time"
-        print(f"{row['variant']:16} {row['s_per_keyframe']:.4f} s a keyframe, {row['peak_gpu_mb']:.0f} MB, {waits}")
     print(device["device"])
 
 
@@ -75,11 +77,11 @@ def made_of(word: str, store: Path, given: list[str]) -> str:
     return str(json.loads(olivine(word, *stage(store), *given, "--json").stdout)["id"])
 
 
-def pretrain(store: Path, name: str, inputs: list[str], precision: str, workers: int) -> dict[str, Any]:
+def pretrain(store: Path, name: str, inputs: list[str], precision: str, *execution: str) -> dict[str, Any]:
     """One pretraining; the seconds of a keyframe after the first steps, and what its record says."""
     seed = list(VARIANTS).index(name)
     given = ["--set", f"pretrain.precision={precision}", "--set", f"pretrain.encoder.precision={precision}"]
-    given += ["--set", f"pretrain.seed={seed}", "--workers", str(workers), "--json"]
+    given += ["--set", f"pretrain.seed={seed}", *execution, "--json"]
     done = olivine("pretrain", *stage(store), *inputs, *given)
     lines = [json.loads(line) for line in done.stderr.splitlines() if line.startswith('{"work": "pretrain"')]
     ends_s = {line["done"]: line["done"] / line["per_s"] for line in lines}
@@ -87,6 +89,8 @@ def pretrain(store: Path, name: str, inputs: list[str], precision: str, workers:
     record = json.loads(open_store(str(store)).read(key))
     kept = ("peak_gpu_mb", "data_wait_share", "samples_per_s", "samples")
     seconds = (ends_s[STEPS] - ends_s[WARM_UP]) / ((STEPS - WARM_UP) * BATCH)
+    waits = f"waits for data {record['data_wait_share']:.0%} of the time"
+    print(f"{name:16} {seconds:.4f} s a keyframe, {record['peak_gpu_mb']:.0f} MB, {waits}", flush=True)
     return {"variant": name, "s_per_keyframe": seconds} | {field: record[field] for field in kept}
 
 

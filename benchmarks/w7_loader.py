@@ -4,7 +4,8 @@ Keyframes of nuScenes' shape (34 000 points, six JPEGs of 1600 x 900, 20 000 pai
 in the page cache. The reference reads the sweep, six JPEGs and six label PNGs at full size, projects the points through
 four rigid steps a camera, divides the images in float64, crops and resizes them to 224 x 416 and voxelises. Ours reads
 the packed keyframe with its pairs, labels and weights: with images cropped at every step (JPEGs decoded whole, or at a
-reduced size), and without images, as recipes do that keep the teacher's features.
+reduced size), and without images, as recipes do that keep the teacher's features. What the loader does over a network,
+beside the reference and WebDataset, is measured by `benchmarks.streaming`, and its rows are this benchmark's as well.
 """
 
 from __future__ import annotations
@@ -20,13 +21,17 @@ import numpy as np
 
 from benchmarks.measure import compare, main, repeat, row
 
+Read = Callable[[str], bytes]
+
 NUM_KEYFRAMES, NUM_POINTS, NUM_PAIRS, NUM_CLASSES = 8, 34_000, 20_000, 17
 HEIGHT, WIDTH, SIZE = 900, 1600, (224, 416)
 NAMES = ("reference", "ours_full", "ours_reduced", "ours_no_images")
 
 
 def run() -> list[dict[str, Any]]:
-    """Rows: processor time and memory of a sample; the memory is what a worker adds at its peak."""
+    """Rows: processor time and memory of a sample, then those from a server; the memory is what a worker adds."""
+    from benchmarks import streaming
+
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder))
         found = compare("benchmarks.w7_loader", NAMES, "--folder", folder)
@@ -35,7 +40,7 @@ def run() -> list[dict[str, Any]]:
         ours = found[name]
         rows.append(row("W7", ours["cpu_ms"], theirs["cpu_ms"], 5.0, "ms of a core a sample", what=name))
         rows.append(row("W7", ours["peak_mb"], theirs["peak_mb"], 4.0, "MB", what=name))
-    return rows
+    return rows + streaming.run()
 
 
 def measure(contender: str, folder: str) -> dict[str, Any]:
@@ -43,7 +48,11 @@ def measure(contender: str, folder: str) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(1)
-    sample = reference(Path(folder)) if contender == "reference" else ours(Path(folder), contender)
+    sample = (
+        reference(lambda name: Path(folder, name).read_bytes())
+        if contender == "reference"
+        else ours(Path(folder), contender)
+    )
     numbers = itertools.cycle(range(NUM_KEYFRAMES))
     return repeat(lambda: sample(next(numbers)), fewest=NUM_KEYFRAMES)
 
@@ -61,8 +70,11 @@ def picture(rng: np.random.Generator) -> np.ndarray[Any, Any]:
     return (wide + rng.integers(-6, 7, wide.shape)).clip(0, 255).astype(np.uint8)
 
 
-def write(folder: Path) -> None:
-    """Raw files as the reference reads them, and the same keyframes as packs in a store."""
+def write(folder: Path, url: str = "", num_keyframes: int = NUM_KEYFRAMES) -> list[Any]:
+    """Raw files as the reference reads them, and the same keyframes as packs in a store, in the folder or at `url`.
+
+    From NUM_KEYFRAMES on keyframes have the bytes of earlier ones. Returns entries with all members of each keyframe.
+    """
     from PIL import Image
 
     from olivine.artifacts import begin
@@ -70,7 +82,8 @@ def write(folder: Path) -> None:
     from olivine.packs import Entry, array_bytes, build_shard, index_bytes
     from olivine.store import open_store
 
-    rng, entries, weights = np.random.default_rng(0), [], []
+    rng, made = np.random.default_rng(0), []
+    entries, weights, members = [], [], []
     for number in range(NUM_KEYFRAMES):
         points_N5 = (rng.normal(0, 20, (NUM_POINTS, 5)) * [1, 1, 0.1, 1, 1]).astype(np.float32)
         points_N5.tofile(folder / f"{number}.bin")
@@ -88,15 +101,20 @@ def write(folder: Path) -> None:
             "pair_point.npy": array_bytes(rng.integers(0, NUM_POINTS, NUM_PAIRS).astype(np.int32)),
             "pair_pixel.npy": array_bytes(pixel_M3),
         }
-        entries.append(Entry(token(number), head, jpegs, {"split": "train", "scene": "scene"}))
         pair = {
             "pair_label.npy": array_bytes(rng.integers(0, NUM_CLASSES, NUM_PAIRS).astype(np.uint8)),
             "pair_weight.npy": array_bytes(rng.random(NUM_PAIRS).astype(np.float32)),
         }
+        made.append((head, jpegs, pair))
+    for number in range(num_keyframes):
+        head, jpegs, pair = made[number % NUM_KEYFRAMES]
+        entries.append(Entry(token(number), head, jpegs, {"split": "train", "scene": "scene"}))
         weights.append(Entry(token(number), pair))
+        members.append(Entry(token(number), head | pair, jpegs))
     import pyarrow as pa
 
-    store = open_store(str(folder / "store"))
+    store = open_store(url or str(folder / "store"))
+    (folder / "store.url").write_text(store.url)
     columns = {"split": pa.string(), "scene": pa.string()}
     for stage, kind, packed, extra in (
         ("ingest", "drives", entries, columns),
@@ -106,41 +124,52 @@ def write(folder: Path) -> None:
         data, rows = build_shard("shards/0.tar", packed)
         out.put("shards/0.tar", data)
         out.put("index.parquet", index_bytes(rows, extra))
-        made = out.publish({"keyframes": NUM_KEYFRAMES}, {"image_size": [WIDTH, HEIGHT]}, ())
-        (folder / f"{stage}.id").write_text(made.id)
+        published = out.publish({"keyframes": num_keyframes}, {"image_size": [WIDTH, HEIGHT]}, ())
+        (folder / f"{stage}.id").write_text(published.id)
+    return members
 
 
 def ours(folder: Path, contender: str) -> Callable[[int], Any]:
     """Samples as pretraining makes them, read from the store every time."""
+    sources, epochs = packs(folder), itertools.count()
+
+    def sample(number: int) -> Any:
+        # Fresh, so that nothing is kept in memory from the epoch before.
+        return samples_of(*sources, contender).batch([token(number)], next(epochs))
+
+    return sample
+
+
+def packs(folder: Path) -> tuple[Any, Any]:
+    """The packed keyframes and weights that `write` has put into its store."""
     from olivine.artifacts import find_artifact
     from olivine.drives import Drives
     from olivine.packs import Pack
-    from olivine.pretrain.samples import PretrainSamples, Sources
-    from olivine.recipes import load_recipe
     from olivine.store import open_store
 
-    store = open_store(str(folder / "store"))
+    store = open_store((folder / "store.url").read_text())
     drives, weights = (
         find_artifact(store, stage, (folder / f"{stage}.id").read_text()) for stage in ("ingest", "weigh")
     )
+    return Drives(drives), Pack(weights)
+
+
+def samples_of(drives: Any, weights: Any, contender: str) -> Any:
+    """Pretraining's samples from what answers as `Drives` and `Pack` do."""
+    from olivine.pretrain.samples import PretrainSamples, Sources
+    from olivine.recipes import load_recipe
+
     images = contender != "ours_no_images"
     settings = [f"pretrain.augment_images.enabled={'true' if images else 'false'}"]
     if contender == "ours_reduced":
         settings.append("pretrain.augment_images.decode=reduced")
     recipe = load_recipe("olivine", settings).pretrain
     assert recipe is not None
-    sources = Sources(Drives(drives), Pack(weights), None, None, NUM_CLASSES)
-    epochs = itertools.count()
-
-    def sample(number: int) -> Any:
-        # Fresh, so that nothing is kept in memory from the epoch before.
-        return PretrainSamples(sources, recipe).batch([token(number)], next(epochs))
-
-    return sample
+    return PretrainSamples(Sources(drives, weights, None, None, NUM_CLASSES), recipe)
 
 
-def reference(folder: Path) -> Callable[[int], Any]:
-    """The reference's loader, step by step."""
+def reference(read: Read) -> Callable[[int], Any]:
+    """The reference's loader, step by step; `read` gives the bytes of a file by name."""
     import torch
     from PIL import Image
     from torchvision.transforms import InterpolationMode
@@ -167,11 +196,11 @@ def reference(folder: Path) -> Callable[[int], Any]:
         return np.flatnonzero(inside_N), np.round(pixel_N2[inside_N]).astype(np.int32)
 
     def sample(number: int) -> Any:
-        points_N5 = np.fromfile(folder / f"{number}.bin", dtype=np.float32).reshape(-1, 5)
+        points_N5 = np.frombuffer(read(f"{number}.bin"), np.float32).reshape(-1, 5)
         images, labels, pairs = [], [], []
         for camera in range(6):
-            image = np.array(Image.open(folder / f"{number}-{camera}.jpg"))
-            mask = np.array(Image.open(folder / f"{number}-{camera}.png"))
+            image = np.array(Image.open(io.BytesIO(read(f"{number}-{camera}.jpg"))))
+            mask = np.array(Image.open(io.BytesIO(read(f"{number}-{camera}.png"))))
             index_M, pixel_M2 = project(points_N5[:, :3])
             labels.append(mask[pixel_M2[:, 1], pixel_M2[:, 0]])
             images.append(image / 255)

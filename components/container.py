@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from kfp import dsl, kubernetes
 
+from olivine.models.weights_path import WEIGHTS_VARIABLE
 from olivine.platform.compiled_pipelines import PLACEHOLDER_IMAGE
 from olivine.platform.push import GATEWAY_VARIABLE
 
@@ -20,6 +21,7 @@ SETTINGS = "olivine-settings"
 
 _DAY_S = 86_400
 _STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL", "AWS_REGION")
+_SETTINGS_KEYS = {"pushgateway": GATEWAY_VARIABLE, "weights": WEIGHTS_VARIABLE}
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def place(task: dsl.PipelineTask, needs: Needs) -> dsl.PipelineTask:
     if needs.gpus:
         task.set_accelerator_type("nvidia.com/gpu").set_accelerator_limit(needs.gpus)
     kubernetes.use_secret_as_env(task, STORE_SECRET, {name: name for name in _STORE_KEYS}, optional=True)
-    kubernetes.use_config_map_as_env(task, SETTINGS, {"pushgateway": GATEWAY_VARIABLE}, optional=True)
+    kubernetes.use_config_map_as_env(task, SETTINGS, _SETTINGS_KEYS, optional=True)
     kubernetes.use_field_path_as_env(task, "OLIVINE_RUN", "metadata.labels['pipeline/runid']")
     kubernetes.set_timeout(task, needs.timeout_s)
     return task.set_retry(num_retries=2, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration="600s")

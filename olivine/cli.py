@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
@@ -11,12 +13,14 @@ import typer
 
 from olivine import __version__, cli_platform
 from olivine.cli_detect import detect_app
+from olivine.cli_figure import figure_app
 from olivine.cli_label import label_app, view
 from olivine.cli_lineage import card, drives_app, gc, lineage_app
 from olivine.cli_options import ExecutorOption, JsonOption, StoreOption
 from olivine.cli_research import datasets_app, recipes, study_app, weights_app
 from olivine.cli_score import predict, robustness, score_app, table
 from olivine.errors import DataError, OlivineError, UsageError
+from olivine.memory import keep_freed_memory
 from olivine.stages import BY_WORD
 
 if TYPE_CHECKING:
@@ -47,6 +51,7 @@ for command in cli_platform.COMMANDS:
     app.command()(command)
 app.add_typer(store_app, name="store")
 app.add_typer(score_app, name="score")
+app.add_typer(figure_app, name="figure")
 app.command()(predict)
 app.command()(robustness)
 app.command()(table)
@@ -94,6 +99,8 @@ def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -
     if as_json:
         print(json.dumps(found))
         return artifact
+    for trap in found["summary"].get("traps", []):
+        print(f"note: {trap}", file=sys.stderr)
     for item in found["quarantined"]:
         print(f"left out {item['frame']}: {item['reason']}", file=sys.stderr)
     counts = ", ".join(f"{value} {name}" for name, value in found["counts"].items())
@@ -105,7 +112,8 @@ def _stage(word: str, executor_input: str | None, as_json: bool, **given: Any) -
 @app.command(help=BY_WORD["ingest"].summary)
 def ingest(
     drives: Annotated[
-        str, typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout; or plan:ID of registered ones.")
+        str,
+        typer.Option(help="Folder of the raw drives, in nuScenes v1.0 layout or as ingest.dataset says; or plan:ID."),
     ] = "",
     version: Annotated[str, typer.Option(help="Folder of the tables in it, as v1.0-mini; default: the recipe's.")] = "",
     store: StoreOption = "./store",
@@ -200,13 +208,19 @@ def pretrain(
     accumulate: Annotated[
         int, _execution_option("accumulate", "Parts that a process cuts its share of a batch into.")
     ] = 1,
+    recompute_activations: Annotated[
+        bool, _execution_option("recompute_activations", "Keep fewer activations of MinkUNet: less memory, more time.")
+    ] = False,
     workers: Annotated[int, _execution_option("workers", "Processes that prepare samples, for each process.")] = 0,
     cache: Annotated[
         Optional[Path],  # noqa: UP045
         _execution_option("cache", "Folder on a local disk that keeps what was read from the store."),
     ] = None,
     cache_gb: Annotated[float, _execution_option("cache_gb", "Size of that folder in GB.")] = 50.0,
-    keep: Annotated[int, _execution_option("keep", "Checkpoints that stay.")] = 3,
+    keep: Annotated[int, _execution_option("keep", "Checkpoints that stay, the last ones.")] = 3,
+    keep_best: Annotated[
+        bool, _execution_option("keep_best", "Beside them, the checkpoint with the lowest mean training loss stays.")
+    ] = True,
     background_checkpoints: Annotated[
         bool, _execution_option("background_checkpoints", "Write checkpoints beside the training.")
     ] = False,
@@ -231,10 +245,12 @@ def pretrain(
     execution = Execution(
         zero,
         accumulate,
+        recompute_activations,
         workers,
         cache,
         cache_gb,
         keep,
+        keep_best,
         background_checkpoints,
         hang_s,
         metrics_port,
@@ -309,13 +325,22 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the report.")] = Path("olivine-run"),
     timeout_s: Annotated[float, typer.Option(help="Seconds that one step may take.")] = 86_400.0,
+    container: Annotated[
+        bool, typer.Option("--container", help="Run each step in a container, by Podman or Docker.")
+    ] = False,
+    image: Annotated[str, typer.Option(help="With --container: an image of this machine; default olivine:dev.")] = "",
 ) -> None:
     """Run a whole pipeline on this machine, each step a process; a second run finds what is finished."""
     from olivine.platform import run_command
+    from olivine.platform.compiled_pipelines import PLACEHOLDER_IMAGE
+
+    if image and not container:
+        raise UsageError("--image names the image of containers: add --container.")
 
     options: dict[str, Any] = {"drives": drives, "version": version, "store": store, "recipe": recipe}
     options |= {"seeds": run_command.parse_seeds(seeds), "settings": set_}
-    run_command.run(pipeline, options, parameter or [], out, timeout_s)
+    chosen = (image or PLACEHOLDER_IMAGE) if container else None
+    run_command.run(pipeline, options, parameter or [], out, timeout_s, chosen)
 
 
 @app.command()
@@ -340,28 +365,27 @@ def report(
 
 @app.command()
 def compare(
-    metrics: Annotated[
+    runs: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Id of metrics, of any recipe and label fraction; once for each."),
-    ] = None,
-    baseline: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Id of metrics of the arm that the others are compared with; once for each."),
+        typer.Argument(
+            help="Two or more ids of backbones, segmenters, metrics or others; the first is the baseline. "
+            "NAME=ID,ID,... names an arm, and joins its seeds and label fractions."
+        ),
     ] = None,
     store: StoreOption = "./store",
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("comparison.html"),
-    title: Annotated[str, typer.Option(help="Title of the page.")] = "Recipes compared",
+    out: Annotated[Optional[Path], typer.Option(help="Page to write too.")] = None,  # noqa: UP045
+    title: Annotated[str, typer.Option(help="Title of the page.")] = "Runs compared",
+    all_: Annotated[bool, typer.Option("--all", help="Tell what is equal too.")] = False,
     as_json: JsonOption = False,
     executor_input: ExecutorOption = None,
 ) -> None:
-    """Compare recipes at label fractions: one table of means and paired differences, as a page."""
-    from olivine.report.command import run_compare, run_compare_executor
+    """What differs between runs in data, recipe, code, environment and cost, and their results in pairs of seeds."""
+    from olivine.lineage.compare_command import run_compare, run_compare_executor
 
     if executor_input is not None:
         run_compare_executor(executor_input)
         return
-    comparison = run_compare(store, metrics or [], baseline or [], out, title)
-    print(json.dumps(comparison.as_json()) if as_json else out)
+    run_compare(store, runs or [], out, title, all_, as_json)
 
 
 @app.command()
@@ -380,21 +404,39 @@ def demo(
 
 @app.command()
 def synth(
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder to write; must be new or hold the same drives.")],
+    layout: Annotated[
+        Literal["nuscenes", "semantickitti"],
+        typer.Option(
+            help="nuscenes: 32 beams and six cameras. semantickitti: 64 beams, no cameras, the eleven labelled "
+            "sequences; of the options it takes --keyframes, --columns and --seed."
+        ),
+    ] = "nuscenes",
     train_scenes: Annotated[int, typer.Option(min=8, help="Scenes to train on.")] = 8,
     select_scenes: Annotated[int, typer.Option(min=0, help="Scenes to choose models by.")] = 2,
     test_scenes: Annotated[int, typer.Option(min=2, help="Scenes to report on.")] = 2,
-    keyframes: Annotated[int, typer.Option(min=1, max=60, help="Keyframes a scene, 0.5 s apart.")] = 4,
+    keyframes: Annotated[int, typer.Option(min=1, max=60, help="Keyframes a scene or sequence, 0.5 s apart.")] = 4,
     image_width: Annotated[
         int, typer.Option(min=32, max=4096, help="Width of the images in pixels; height is 9/16 of it.")
     ] = 512,
-    columns: Annotated[int, typer.Option(min=8, max=8192, help="LiDAR firings in one turn.")] = 1085,
+    columns: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(min=8, max=8192, help="LiDAR firings in one turn; default: 1085, or 2083 with 64 beams."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
 ) -> None:
-    """Write synthetic drives: a valid nuScenes v1.0 data set, with hand labels, that no one has to download."""
+    """Write synthetic drives with hand labels, that no one has to download: valid nuScenes v1.0, or SemanticKITTI."""
     from olivine.progress import Progress
-    from olivine.synth import SynthRecipe, write_drives
+    from olivine.synth import ScanSetRecipe, SynthRecipe, write_drives, write_scan_set
 
+    if layout == "semantickitti":
+        _refuse_given(context, "semantickitti", ("train_scenes", "select_scenes", "test_scenes", "image_width"))
+        scans = ScanSetRecipe(seed=seed, scans_per_sequence=keyframes, num_columns=columns or 2083)
+        with Progress("synth", 11 * keyframes, "scans") as progress:
+            write_scan_set(out, scans, lambda done, total: progress.advance(done - progress.done))
+        print(out)
+        return
     recipe = SynthRecipe(
         seed=seed,
         num_train_scenes=train_scenes,
@@ -405,11 +447,18 @@ def synth(
         test_keyframes_per_scene=keyframes,
         image_width=image_width,
         image_height=round(image_width * 9 / 16),
-        num_columns=columns,
+        num_columns=columns or 1085,
     )
     with Progress("synth", (train_scenes + select_scenes + test_scenes) * keyframes, "keyframes") as progress:
         write_drives(out, recipe, lambda done, total: progress.advance(done - progress.done))
     print(out)
+
+
+def _refuse_given(context: typer.Context, layout: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--{name.replace('_', '-')} does not go with --layout {layout}, which fixes it.")
 
 
 @store_app.command("init")
@@ -470,6 +519,10 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def main() -> None:
     """Run the command line; errors end with their message and exit code."""
+    keep_freed_memory()
+    if os.getpid() == 1:
+        # The first process of a container gets no signal that it has no handler for; this one is what SIGTERM does.
+        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))
     try:
         sys.exit(app(standalone_mode=False))
     except OlivineError as error:

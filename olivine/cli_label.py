@@ -43,7 +43,7 @@ def fetch_weights(
 @label_app.command("digest")
 def digest(path: Annotated[Path, typer.Argument(help="A file or folder of weights.")]) -> None:
     """Print the digest by which a recipe names weights."""
-    from olivine.models.vfm.weights import weights_digest
+    from olivine.models.weights_path import weights_digest
 
     print(weights_digest(path))
 

@@ -109,6 +109,26 @@ def gate(executor_input: ExecutorOption = None) -> None:
     print(f"{'promoted' if decision.passed else 'not promoted'}: {decision.reason}")
 
 
+def groups(executor_input: ExecutorOption = None) -> None:
+    """Name the groups that share a labelling. For pipelines alone."""
+    from olivine.errors import UsageError
+    from olivine.platform.share_steps import run_groups_executor
+
+    if executor_input is None:
+        raise UsageError("groups is a step of the pipelines that label.")
+    print(" ".join(run_groups_executor(executor_input)))
+
+
+def share(executor_input: ExecutorOption = None) -> None:
+    """Label one group's share of the drives, for a step `label` after all groups. For pipelines alone."""
+    from olivine.errors import UsageError
+    from olivine.platform.share_steps import run_share_executor
+
+    if executor_input is None:
+        raise UsageError("share is a step of the pipelines that label. By hand: several `olivine label` at one store.")
+    print(f"{run_share_executor(executor_input)} keyframes of this group are labelled")
+
+
 def close(executor_input: ExecutorOption = None) -> None:
     """The last step of every run: publish how it ended, and release what it claimed. For pipelines alone."""
     from olivine.errors import UsageError
@@ -302,4 +322,4 @@ def _by_hand() -> str:
     return f"{os.environ.get('USER') or 'somebody'}-{uuid.uuid4().hex[:8]}"
 
 
-COMMANDS = (plan, gate, close, promote, rollback, reap, doctor, submit, runs, receive)
+COMMANDS = (plan, groups, share, gate, close, promote, rollback, reap, doctor, submit, runs, receive)

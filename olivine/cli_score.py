@@ -25,7 +25,7 @@ def predict(
     store: StoreOption = "./store",
     as_json: JsonOption = False,
 ) -> None:
-    """Write a segmenter's predictions as the nuScenes lidarseg devkit takes them."""
+    """Write a segmenter's predictions as the evaluator of the data set takes them: nuScenes lidarseg, SemanticKITTI."""
     given, model = _find_model(store, drives, segmenter)
     from olivine.evaluate.predict import write_predictions
 
@@ -61,13 +61,10 @@ def robustness(
     if as_json:
         print(json.dumps(result))
         return
-    for name, by_severity in result["miou"].items():
-        print(f"{name:16} {'  '.join(f'{100 * miou:6.2f}' for miou in by_severity.values())}")
-    print(f"{'clean':16} {100 * result['clean_miou']:6.2f}")
-    print(f"{'mRR':16} {100 * result['mean_resilience_rate']:6.2f}")
-    if baseline:
-        print(f"{'mCE':16} {100 * result['mean_corruption_error']:6.2f}")
-    print(result["simulated"])
+    from olivine.evaluate.robustness_text import robustness_lines
+    from olivine.report.setting import caveats
+
+    print("\n".join([*robustness_lines(result), *caveats(given.manifest)]))
 
 
 def _find_model(store: str, drives: str, segmenter: str) -> tuple[Artifact, Artifact]:

@@ -109,10 +109,14 @@ class ExecutorInput:
 
     def write_raw(self, name: str, metadata: dict[str, Any], parameters: dict[str, str]) -> None:
         """Write the executor output: the metadata of one artifact, and output parameters."""
-        output = {
-            "artifacts": {name: {"artifacts": [{**self._output(name).model_dump(), "metadata": metadata}]}},
-            "parameterValues": parameters,
-        }
+        artifact = {**self._output(name).model_dump(), "metadata": metadata}
+        self._write({"artifacts": {name: {"artifacts": [artifact]}}, "parameterValues": parameters})
+
+    def write_parameters(self, **parameters: Any) -> None:
+        """Write the executor output of a step that makes no artifact."""
+        self._write({"parameterValues": parameters})
+
+    def _write(self, output: dict[str, Any]) -> None:
         self.output_file.parent.mkdir(parents=True, exist_ok=True)
         self.output_file.write_text(json.dumps(output))
 

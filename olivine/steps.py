@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from olivine.artifacts import Artifact, begin, find_artifact
+from olivine.artifacts.group import Group
 from olivine.artifacts.withdrawn import withdrawals
 from olivine.errors import DataError, UsageError
 from olivine.kfp_io import ExecutorInput
@@ -172,6 +173,18 @@ def find_step(word: str, call: StepCall) -> Artifact | None:
     return _find_finished(word, store, inputs, recipe)
 
 
+def run_label_group(call: StepCall, group: Group) -> int:
+    """Label the shards of one group of several, for a step `label` after them; return how many keyframes are labelled.
+
+    Raises:
+        OlivineError: whatever the stage reports.
+    """
+    from olivine.label.stage import run_group
+
+    _, inputs, recipe = _prepare("label", call)
+    return run_group(inputs["drives"], recipe, group)
+
+
 def run_executor(
     word: str,
     executor_input: str,
@@ -181,16 +194,16 @@ def run_executor(
     """Run a stage as a pipeline step: everything comes from, and goes to, the executor input.
 
     Parameters of a step are `store`, `recipe`, `settings`, `<port>_id` for the id of each input, and `source` and
-    `version` (ingest), `seed`, `init` and `every_nth` (finetune), `split` (evaluate), and those in CLUSTER_PARAMETERS
-    (pretrain), which are read by who gives another `run`. The ids are parameters, beside the artifacts themselves,
-    because the platform's cache key knows the names of artifacts and not their content.
+    `version` (ingest), `labelled` (label), `seed`, `init` and `every_nth` (finetune), `split` (evaluate), and those in
+    CLUSTER_PARAMETERS (pretrain), which are read by who gives another `run`. The ids are parameters, beside the
+    artifacts themselves, because the platform's cache key knows the names of artifacts and not their content.
 
     Raises:
         UsageError: a parameter is missing, unknown or not what it must be; else whatever the stage reports.
     """
     io = ExecutorInput.parse(executor_input)
     call = replace(step_call(word, io.parameters), execution=execution)
-    _check_inputs(word, io, call)
+    check_inputs(word, io, call)
     artifact = run(word, call)
     if is_first_process():
         io.write_output(BY_WORD[word].makes, artifact, id=artifact.id)
@@ -209,13 +222,16 @@ def step_call(word: str, parameters: dict[str, Any]) -> StepCall:
         settings.insert(0, f"ingest.version={json.dumps(left.pop('version'))}")
     if word == "pretrain":
         left = {name: value for name, value in left.items() if name not in CLUSTER_PARAMETERS}
+    if word == "label":
+        # What the groups before it say: the platform lets the step wait for them by it. Their work is in the store.
+        left.pop("labelled", None)
     inputs = {port: str(left.pop(f"{port}_id", None) or "") for port in BY_WORD[word].takes}
     if word == "evaluate" and (split := left.pop("split", None)):
         settings.append(f"evaluate.split={json.dumps(split)}")
     if word == "finetune":
-        settings.append(f"finetune.seed={_whole_number('seed', left.pop('seed', None))}")
+        settings.append(f"finetune.seed={whole_number('seed', left.pop('seed', None))}")
         # 0 leaves the label fraction to the recipe.
-        if every_nth := _whole_number("every_nth", left.pop("every_nth", 0)):
+        if every_nth := whole_number("every_nth", left.pop("every_nth", 0)):
             settings.append(f"finetune.every_nth={every_nth}")
         inputs = _start_from(str(left.pop("init", "")), inputs)
     call = StepCall(str(left.pop("store")), str(left.pop("recipe")), settings, inputs, left.pop("source", None))
@@ -224,7 +240,7 @@ def step_call(word: str, parameters: dict[str, Any]) -> StepCall:
     return call
 
 
-def _check_inputs(word: str, io: ExecutorInput, call: StepCall) -> None:
+def check_inputs(word: str, io: ExecutorInput, call: StepCall) -> None:
     """The artifacts that the platform shows in its lineage must be those that the step uses."""
     for port, id in call.inputs.items():
         shown = [manifest.id for manifest in io.manifests(port)]
@@ -240,7 +256,8 @@ def _start_from(init: str, inputs: dict[str, str]) -> dict[str, str]:
     return inputs if init == "backbone" else inputs | {"backbone": ""}
 
 
-def _whole_number(name: str, value: Any) -> int:
+def whole_number(name: str, value: Any) -> int:
+    """A parameter of a step that must be a whole number; UsageError when it is none."""
     # The platform's loop items may arrive as 3.0.
     if isinstance(value, bool) or not isinstance(value, int | float) or not float(value).is_integer():
         raise UsageError(f"{name} is {value!r}, but must be a whole number.")

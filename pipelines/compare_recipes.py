@@ -8,9 +8,7 @@ from kfp import dsl
 from components.compare import component as compare
 from components.container import IMAGE, place
 from components.ingest import component as ingest
-from components.label import component as label
-from components.weigh import component as weigh
-from pipelines.parts import closed, measure, pass_on, pretrain_where_asked
+from pipelines.parts import closed, label_and_weigh, measure, pass_on, pretrain_where_asked
 
 
 def _measure_all(
@@ -24,15 +22,6 @@ def _measure_all(
         return measure(init, seed, common, start, every_nth=every_nth)
 
 
-def _pretrain(recipe: Any, shared: dict[str, Any], nodes: dict[str, Any]) -> dict[str, Any]:
-    """The chain of one recipe up to its backbone."""
-    with_drives = shared | {"recipe": recipe}
-    labelled = place(label.label(**with_drives), label.NEEDS)
-    with_labels = with_drives | pass_on("weak_labels", labelled)
-    weighed = place(weigh.weigh(**with_labels), weigh.NEEDS)
-    return pretrain_where_asked(with_labels | pass_on("density_weights", weighed), nodes)
-
-
 @dsl.pipeline(name="olivine-compare-recipes", description="Recipes at label fractions, against a random start.")
 def compare_recipes(
     drives: str,
@@ -44,6 +33,7 @@ def compare_recipes(
     settings: list[str] = [],  # noqa: B006
     seeds: list[int] = [0, 1, 2],  # noqa: B006
     title: str = "Recipes compared",
+    label_groups: int = 1,
     num_nodes: int = 0,
     gpus_per_node: int = 8,
     cpu_per_node: str = "16",
@@ -64,6 +54,7 @@ def compare_recipes(
         settings: Changes to all recipes, each "stage.field=value".
         seeds: One fine-tuning at each fraction for every seed; five or more for a claim.
         title: Title of the table.
+        label_groups: Steps that share the labelling, side by side. 1 labels in one step.
         num_nodes: Nodes to pretrain on, as a TrainJob. 0 pretrains in the step itself.
         gpus_per_node: GPUs of each node; 0 pretrains on the CPU. For num_nodes above 0.
         cpu_per_node: Cores of each node.
@@ -84,8 +75,9 @@ def compare_recipes(
         from_random = _measure_all("random", fractions, seeds, shared | {"recipe": baseline}, {})
         # One after the other: recipes that share labels find them, and each pretraining has the nodes for itself.
         with dsl.ParallelFor(recipes, name="recipes", parallelism=1) as recipe:
-            pretrained = _pretrain(recipe, shared, nodes)
-            from_backbone = _measure_all("backbone", fractions, seeds, shared | {"recipe": recipe}, pretrained)
+            with_recipe = shared | {"recipe": recipe}
+            pretrained = pretrain_where_asked(label_and_weigh(with_recipe, label_groups), nodes)
+            from_backbone = _measure_all("backbone", fractions, seeds, with_recipe, pretrained)
         compared = compare.compare(
             metrics=dsl.Collected(from_backbone.outputs["metrics"]),
             metrics_ids=dsl.Collected(from_backbone.outputs["id"]),

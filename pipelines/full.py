@@ -7,10 +7,8 @@ from kfp import dsl
 
 from components.container import IMAGE, place
 from components.ingest import component as ingest
-from components.label import component as label
 from components.report import component as report
-from components.weigh import component as weigh
-from pipelines.parts import closed, measure, pass_on, pretrain_where_asked
+from pipelines.parts import closed, label_and_weigh, measure, pass_on, pretrain_where_asked
 
 
 @dsl.pipeline(name="olivine-full", description="Drives in, an audited 3D backbone out, compared with a random start.")
@@ -22,6 +20,7 @@ def full(
     settings: list[str] = [],  # noqa: B006 - KFP takes the default of a parameter from here
     seeds: list[int] = [0, 1, 2],  # noqa: B006
     title: str = "Random start and pretrained backbone",
+    label_groups: int = 1,
     num_nodes: int = 0,
     gpus_per_node: int = 8,
     cpu_per_node: str = "16",
@@ -40,6 +39,7 @@ def full(
         settings: Changes to the recipe, each "stage.field=value".
         seeds: One fine-tuning of each arm for every seed.
         title: Title of the report.
+        label_groups: Steps that share the labelling, side by side. 1 labels in one step.
         num_nodes: Nodes to pretrain on, as a TrainJob. 0 pretrains in the step itself.
         gpus_per_node: GPUs of each node; 0 pretrains on the CPU. For num_nodes above 0.
         cpu_per_node: Cores of each node.
@@ -57,10 +57,7 @@ def full(
         # KFP's cache key would hold the name of the folder, not what lies in it.
         ingested.set_caching_options(False)
         with_drives = common | pass_on("drives", ingested)
-        labelled = place(label.label(**with_drives), label.NEEDS)
-        with_labels = with_drives | pass_on("weak_labels", labelled)
-        weighed = place(weigh.weigh(**with_labels), weigh.NEEDS)
-        pretrained = pretrain_where_asked(with_labels | pass_on("density_weights", weighed), nodes)
+        pretrained = pretrain_where_asked(label_and_weigh(with_drives, label_groups), nodes)
         with dsl.ParallelFor(seeds, name="seeds", parallelism=8) as seed:
             from_random = measure("random", seed, with_drives, {})
             from_backbone = measure("backbone", seed, with_drives, pretrained)

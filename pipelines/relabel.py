@@ -5,10 +5,7 @@ from typing import Any
 
 from kfp import dsl
 
-from components.container import place
-from components.label import component as label
-from components.weigh import component as weigh
-from pipelines.parts import closed, pass_on
+from pipelines.parts import closed, label_and_weigh
 
 
 @dsl.pipeline(name="olivine-relabel", description="New weak labels and sampling weights for drives that are ingested.")
@@ -17,6 +14,7 @@ def relabel(
     drives_id: str,
     recipe: str = "olivine",
     settings: list[str] = [],  # noqa: B006 - KFP takes the default of a parameter from here
+    label_groups: int = 1,
 ) -> None:
     """Label and weigh.
 
@@ -25,8 +23,8 @@ def relabel(
         drives_id: Id of the drives, as the step `ingest` gave it.
         recipe: Name of the recipe; `olivine recipes` lists them.
         settings: Changes to the recipe, each "stage.field=value".
+        label_groups: Steps that share the labelling, side by side. 1 labels in one step.
     """
     given: dict[str, Any] = {"store": store, "recipe": recipe, "settings": settings, "drives_id": drives_id}
     with closed(store):
-        labelled = place(label.label(**given), label.NEEDS)
-        place(weigh.weigh(**given, **pass_on("weak_labels", labelled)), weigh.NEEDS)
+        label_and_weigh(given, label_groups)

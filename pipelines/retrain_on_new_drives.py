@@ -9,22 +9,19 @@ from components.container import IMAGE, place
 from components.evaluate import component as evaluate
 from components.gate import component as gate
 from components.ingest import component as ingest
-from components.label import component as label
 from components.plan import component as plan
-from components.weigh import component as weigh
-from pipelines.parts import RUN, closed, measure, pass_on, pretrain_where_asked
+from pipelines.parts import RUN, closed, label_and_weigh, measure, pass_on, pretrain_where_asked
 
 _GATE_SPLIT = "select"
 
 
-def _train(planned: Any, version: Any, seed: Any, common: dict[str, Any], nodes: dict[str, Any]) -> tuple[Any, Any]:
+def _train(
+    planned: Any, version: Any, seed: Any, common: dict[str, Any], label_groups: Any, nodes: dict[str, Any]
+) -> tuple[Any, Any]:
     """The chain on the drives of a plan; return the drives, and the task that scored the new segmenter."""
     ingested = place(ingest.ingest(source=planned.outputs["source"], version=version, **common), ingest.NEEDS)
     with_drives = common | pass_on("drives", ingested)
-    labelled = place(label.label(**with_drives), label.NEEDS)
-    with_labels = with_drives | pass_on("weak_labels", labelled)
-    weighed = place(weigh.weigh(**with_labels), weigh.NEEDS)
-    with_weights = with_labels | pass_on("density_weights", weighed)
+    with_weights = label_and_weigh(with_drives, label_groups)
     pretrained = pretrain_where_asked(with_weights | {"start_id": planned.outputs["start"]}, nodes)
     return with_drives, measure("backbone", seed, with_drives, pretrained, split=_GATE_SPLIT)
 
@@ -49,6 +46,7 @@ def retrain_on_new_drives(
     margin: float = 0.01,
     seed: int = 0,
     claim_hours: float = 48.0,
+    label_groups: int = 1,
     num_nodes: int = 0,
     gpus_per_node: int = 8,
     cpu_per_node: str = "16",
@@ -70,6 +68,7 @@ def retrain_on_new_drives(
         margin: How much mIoU (0..1) on the select scenes the new segmenter may be worse than the promoted one.
         seed: Seed of the fine-tuning.
         claim_hours: For how long no other run may train on the same drives, should this one vanish.
+        label_groups: Steps that share the labelling, side by side. 1 labels in one step.
         num_nodes: Nodes to pretrain on, as a TrainJob. 0 pretrains in the step itself.
         gpus_per_node: GPUs of each node; 0 pretrains on the CPU. For num_nodes above 0.
         cpu_per_node: Cores of each node.
@@ -89,7 +88,7 @@ def retrain_on_new_drives(
         # The registry grows under the same name.
         planned.set_caching_options(False)
         with dsl.If(planned.outputs["plan"] != "", name="something to do"):
-            with_drives, candidate = _train(planned, version, seed, common, nodes)
+            with_drives, candidate = _train(planned, version, seed, common, label_groups, nodes)
             decision = {"plan": planned.outputs["plan"], "margin": margin, "store": store, "run": RUN}
             with dsl.If(planned.outputs["promoted"] != "", name="against the promoted one"):
                 scored = evaluate.evaluate(

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format, lint, types, import contracts, that the compiled pipelines are those of their source, and no secrets.
+# Format, lint, types, import contracts, that the compiled pipelines are those of their source, the images, no secrets.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH="$PWD/.venv/bin:$PATH"
@@ -9,4 +9,5 @@ step "ruff check" ruff check .
 step "mypy --strict" mypy
 step "import contracts" lint-imports
 step "compiled pipelines" python -m pipelines.compile --check
+step "Dockerfile" hadolint docker/Dockerfile
 step "secrets" scripts/secrets.sh

@@ -14,7 +14,7 @@ rm -f requirements/*.txt
 # shellcheck disable=SC2086
 {
     compile pyproject.toml $extras $common -o requirements/demo.txt
-    compile pyproject.toml $extras --extra label --extra view --extra dev -c requirements/demo.txt $common -o requirements/test.txt
-    compile pyproject.toml $extras --extra label --extra view --extra dev --extra bench -c requirements/test.txt $common -o requirements/bench.txt
+    compile pyproject.toml $extras --extra label --extra view --extra figures --extra dev -c requirements/demo.txt $common -o requirements/test.txt
+    compile pyproject.toml $extras --extra label --extra view --extra figures --extra dev --extra bench -c requirements/test.txt $common -o requirements/bench.txt
     compile requirements/build.in --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements/build.txt
 }

@@ -44,8 +44,8 @@ make_images() {
     : >"$dist/images.txt"
     for target in pipeline train-cpu train-cuda; do
         say "image $target"
-        $engine build -f containers/Containerfile --target "$target" --build-arg "BASE=$base" \
-            --build-arg "REVISION=$(git rev-parse HEAD)" -t "$repository-$target:release" .
+        $engine build -f docker/Dockerfile --target "$target" --build-arg "BASE=$base" \
+            --build-arg "REVISION=$(git rev-parse HEAD)" --build-arg "MINKOWSKI=${MINKOWSKI:-off}" -t "$repository-$target:release" .
         $engine push --digestfile "$dist/$target.digest" "$repository-$target:release"
         digest=$(cat "$dist/$target.digest")
         rm "$dist/$target.digest"

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -302,3 +305,10 @@ def test_as_a_user_calls_it(chain):
     assert answer.returncode == 64
     assert answer.stderr.startswith("olivine: '000000000000' is no drives in")
     assert answer.stderr.count("\n") == 1
+
+
+def test_the_first_process_of_a_container_ends_on_sigterm() -> None:
+    # The kernel keeps a signal without a handler from such a process: it needs one, whose exit code is what is seen here.
+    program = "import os, signal; os.getpid = lambda: 1; from olivine import cli; "
+    program += "cli.app = lambda **_: signal.raise_signal(signal.SIGTERM); cli.main()"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 128 + signal.SIGTERM

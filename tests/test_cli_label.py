@@ -11,7 +11,7 @@ from olivine.cli import _segmenter_settings
 from olivine.cli_label import digest, fetch_weights
 from olivine.errors import ConfigError, UsageError
 from olivine.models.vfm.fetch import SOURCES
-from olivine.models.vfm.weights import weights_digest
+from olivine.models.weights_path import weights_digest
 
 
 def test_weights_are_listed_with_size_and_licence(capsys):

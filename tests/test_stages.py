@@ -14,7 +14,7 @@ from olivine.recipes.whole import Recipe
 from olivine.stages import BY_WORD, PORT_KINDS, STAGES, WORDS
 from olivine.steps import _STEPS, CLUSTER_PARAMETERS, step_call
 
-AROUND = ("report", "compare", "plan", "gate", "close")
+AROUND = ("report", "compare", "plan", "groups", "share", "gate", "close")
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
@@ -69,10 +69,9 @@ def test_the_component_has_the_ports_of_the_stage(components: dict[str, Any], wo
     shown = {"confusion", "model_card"} if word == "evaluate" else set()
     assert set(spec.outputs) == {stage.makes, "id"} | shown
     ids = {f"{port}_id" for port in stage.takes}
-    extra = {"ingest": {"source", "version"}, "finetune": {"seed", "init", "every_nth"}, "evaluate": {"split"}}.get(
-        word, set()
-    )
-    assert set(spec.inputs) - artifacts == ids | extra | {"store", "recipe", "settings"}
+    extra = {"ingest": {"source", "version"}, "label": {"labelled"}, "finetune": {"seed", "init", "every_nth"}}
+    extra |= {"evaluate": {"split"}}
+    assert set(spec.inputs) - artifacts == ids | extra.get(word, set()) | {"store", "recipe", "settings"}
 
 
 def test_pretraining_on_nodes_takes_what_the_stage_takes_and_where_to_run(components: dict[str, Any]) -> None:
@@ -82,6 +81,12 @@ def test_pretraining_on_nodes_takes_what_the_stage_takes_and_where_to_run(compon
     assert set(on_nodes.outputs) == set(here.outputs)
     names = [name for name, port in on_nodes.inputs.items() if "system." not in str(port.type)]
     step_call("pretrain", {name: [] if name == "settings" else "x" for name in names})
+
+
+def test_a_group_takes_what_the_step_label_takes(components: dict[str, Any]) -> None:
+    share, label = importlib.import_module("components.share.component").share.component_spec, components["label"]
+    assert set(share.inputs) - {"group"} == set(label.inputs) - {"labelled"}
+    assert set(share.outputs) == {"keyframes"}
 
 
 @pytest.mark.parametrize("word", WORDS)

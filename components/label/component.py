@@ -18,6 +18,7 @@ def label(
     weak_labels: Output[Dataset],
     id: OutputPath(str),
     drives: Input[Dataset] = None,
+    labelled: list[int] = [],  # noqa: B006 - KFP takes the default of a parameter from here
 ) -> dsl.ContainerSpec:
     """Give every pixel and every pair a weak category."""
     return call_stage("label")

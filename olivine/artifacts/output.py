@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from olivine.artifacts.provenance import PASSING_KINDS, write_provenance
 from olivine.artifacts.record import RunRecorder
 from olivine.artifacts.signatures import check_signing_key
 from olivine.errors import IntegrityError, UsageError
-from olivine.store import Store
+from olivine.store import Pieces, Store
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Output:
         inputs = {port: manifest.id for port, manifest in self.inputs.items()}
         return artifact_id(self.stage, self.kind, inputs, self.recipe, self._code().digest)
 
-    def put(self, path: str, data: bytes) -> Blob:
+    def put(self, path: str, data: bytes | Pieces) -> Blob:
         """Write a data object under its digest, read it back, and add it to the artifact."""
         blob, created = _write_blob(self.store, path, data)
         self.data[path] = blob
@@ -159,30 +160,43 @@ def put_blob(store: Store, path: str, data: bytes) -> Blob:
     return _write_blob(store, path, data)[0]
 
 
-def _write_blob(store: Store, path: str, data: bytes) -> tuple[Blob, bool]:
+def _write_blob(store: Store, path: str, data: bytes | Pieces) -> tuple[Blob, bool]:
     """See `put_blob`; also whether the object was not there before."""
-    try:
-        blob = Blob(path=path, sha256=sha256_hex(data), size_bytes=len(data))
-    except ValidationError as error:
-        raise UsageError(
-            f"{path[:200]!r} cannot be a name in an artifact: use letters, digits and ._=- between '/'."
-        ) from error
-    if not store.create(blob.key, data):
+    pieces = data if isinstance(data, Pieces) else Pieces([data])
+    if isinstance(data, Pieces):
+        # Many bytes, and new ones as a rule: the digest is made while they are written.
+        with ThreadPoolExecutor(1) as beside:
+            digest = beside.submit(data.sha256)
+            created = store.create_content(data, lambda: _blob(path, digest.result(), len(data)).key)
+        blob = _blob(path, digest.result(), len(data))
+    else:
+        blob = _blob(path, sha256_hex(data), len(data))
+        created = store.create(blob.key, data)
+    if not created:
         try:
             read_blob(store, blob)
             return blob, False
         except IntegrityError:
             # An object under a content address that has other content is damage, not data: put the right bytes back.
             store.delete(blob.key)
-            store.create(blob.key, data)
-    _read_back(store, blob, data)
+            store.create_content(pieces, lambda: blob.key)
+    _read_back(store, blob, pieces)
     return blob, True
 
 
-def _read_back(store: Store, blob: Blob, data: bytes) -> None:
+def _blob(path: str, sha256: str, size_bytes: int) -> Blob:
+    try:
+        return Blob(path=path, sha256=sha256, size_bytes=size_bytes)
+    except ValidationError as error:
+        raise UsageError(
+            f"{path[:200]!r} cannot be a name in an artifact: use letters, digits and ._=- between '/'."
+        ) from error
+
+
+def _read_back(store: Store, blob: Blob, pieces: Pieces) -> None:
     """Compare what was written with what is there: several times as fast as hashing it again, and as strict."""
     try:
-        if store.read(blob.key) == data:
+        if store.holds(blob.key, pieces):
             return
     except FileNotFoundError:
         pass

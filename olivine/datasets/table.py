@@ -24,11 +24,13 @@ _SAFE_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 
 
 class LabelClass(BaseModel):
-    """One class that is scored. The first of its raw ids is the one that submissions write."""
+    """One class that is scored. The first of its raw ids is the one that submissions write; `rgb` 0..255 is the colour
+    that the data set shows it in, where it states one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str = Field(min_length=1)
     raw_ids: tuple[int, ...] = Field(min_length=1)
+    rgb: tuple[int, int, int] | None = None
 
 
 class Layout(BaseModel):
@@ -82,6 +84,9 @@ class DataSetTable(BaseModel):
     sequences: dict[str, tuple[str, ...]] = {}
     """Sequences of each split that is made of whole sequences."""
 
+    select: tuple[str, ...] = ()
+    """Sequences of `train` on which models are chosen: our choice, made so that none is chosen on `val`."""
+
     lists: dict[str, str] = {}
     """For other splits a text file below the root, whose lines begin with the file of points of a scan."""
 
@@ -99,6 +104,8 @@ class DataSetTable(BaseModel):
             raise ValueError("two classes have one name")
         if not self.splits or set(self.sequences) & set(self.lists):
             raise ValueError("a split is made of sequences or of a list, and there must be one")
+        if not set(self.select) <= set(self.sequences.get("train", ())):
+            raise ValueError("select must be sequences of train")
         unknown = (set(self.traps) | set(self.layout.labels_of_split)) - set(self.splits)
         if unknown:
             raise ValueError(f"there is no split {sorted(unknown)[0]!r}")
@@ -139,6 +146,10 @@ class DataSetTable(BaseModel):
         """Where the labels of a split lie."""
         return self.layout.labels_of_split.get(split, self.layout.labels)
 
+    def points_folder(self, root: Path, sequence: str) -> Path:
+        """Folder of the scans of a sequence."""
+        return (root / self.layout.points.replace("{sequence}", sequence)).parent
+
     def require_split(self, split: str) -> str:
         """`split`; UsageError when there is none of that name."""
         if split not in self.splits:
@@ -149,6 +160,11 @@ class DataSetTable(BaseModel):
         """Sequences that two splits have in common: whoever trains on one and scores on the other sees them twice."""
         theirs = set(self.sequences.get(other, ()))
         return tuple(name for name in self.sequences.get(split, ()) if name in theirs)
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a name of a folder or file stays where it is put."""
+    return bool(_SAFE_PART.fullmatch(name))
 
 
 def known_tables() -> list[str]:

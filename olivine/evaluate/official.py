@@ -12,7 +12,6 @@ from olivine.errors import ConfigError, UsageError
 from olivine.evaluate.submission import EVAL_SETS, Submission
 from olivine.metrics.confusion import Confusion
 from olivine.metrics.iou import mean_iou
-from olivine.nuscenes_categories import NUM_CATEGORIES
 from olivine.packs import Pack, bytes_array
 
 
@@ -58,7 +57,7 @@ def score_officially(drives: Artifact, metrics: Artifact, root: Path, version: s
         if missing:
             raise UsageError(f"{len(missing)} keyframes of {eval_set} were not predicted: evaluate the whole split.")
         official = float(evaluator.evaluate()["miou"])
-    confusion = Confusion(NUM_CATEGORIES + 1)
+    confusion = Confusion(reader.num_ids)
     for token in evaluator.sample_tokens:
         confusion.add(reader.lidarseg(token), bytes_array(pack.head(token)["category.npy"]), token)
     return OfficialScore(eval_set, len(evaluator.sample_tokens), official, mean_iou(confusion.counts_CC))
@@ -67,6 +66,11 @@ def score_officially(drives: Artifact, metrics: Artifact, root: Path, version: s
 def score_artifact(metrics: Artifact, root: Path) -> str:
     """Score a `metrics` artifact officially, with its own drives; one line for people."""
     drives = find_artifact(metrics.store, "ingest", metrics.manifest.inputs["drives"].id)
+    if table := Drives(drives).table:
+        raise UsageError(
+            f"drives {drives.id[:12]} are scans of {table.name}, which the nuScenes devkit does not score: write them "
+            "with `olivine predict`, and score the folder with the evaluator of the data set (`olivine score`)."
+        )
     score = score_officially(drives, metrics, root, drives.manifest.recipe["version"])
     return (
         f"official evaluator ({score.eval_set}, {score.num_sweeps} sweeps): mIoU {score.official_miou:.6f}, "

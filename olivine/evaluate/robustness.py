@@ -17,7 +17,7 @@ from typing import Any, Literal
 from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import DataError
-from olivine.evaluate.load import load_segmenter
+from olivine.evaluate.load import load_segmenter, require_fit
 from olivine.metrics.confusion import Confusion
 from olivine.metrics.iou import mean_iou
 from olivine.metrics.robustness import (
@@ -28,7 +28,6 @@ from olivine.metrics.robustness import (
     resilience_rates,
 )
 from olivine.models.predict import predict_points
-from olivine.nuscenes_categories import NUM_CATEGORIES
 from olivine.points.corrupt import CORRUPTIONS, SEVERITIES, corrupt
 from olivine.progress import Progress
 
@@ -43,15 +42,17 @@ def measure_robustness(
 
     Raises:
         DataError: the split is empty or has no hand labels, or nothing that is labelled is left of it.
+        UsageError: these drives have other classes than the segmenter.
     """
+    require_fit(segmenter, drives)
     reader = Drives(drives)
     tokens = reader.tokens(split)
     if not tokens:
         raise DataError(f"drives {drives.id[:12]} have no keyframe in the split {split!r}.")
     model, network = load_segmenter(segmenter)
     model.eval()
-    clean = Confusion(NUM_CATEGORIES + 1)
-    cases = {(name, severity): Confusion(NUM_CATEGORIES + 1) for name in CORRUPTIONS for severity in SEVERITIES}
+    clean = Confusion(model.num_ids)
+    cases = {(name, severity): Confusion(model.num_ids) for name in CORRUPTIONS for severity in SEVERITIES}
     with Progress("robustness", len(tokens) * (len(cases) + 1), "sweeps") as progress:
         for token in tokens:
             points_N5, label_N = reader.sweep(token), reader.lidarseg(token)
@@ -79,6 +80,7 @@ def measure_robustness(
         "seed": seed,
         "drives": drives.id,
         "segmenter": segmenter.id,
+        "init": segmenter.manifest.summary["init"],
         "simulated": SIMULATED,
     }
 
@@ -93,6 +95,7 @@ def add_baseline(measured: dict[str, Any], baseline: Path) -> dict[str, Any]:
     try:
         other = json.loads(baseline.read_bytes())
         theirs = _scores(other["miou"])
+        whose = f"{str(other['segmenter'])[:12]} ({other['init']})"
         differing = [name for name in ("drives", "split", "seed") if other[name] != measured[name]]
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(f"{baseline} is nothing that `olivine robustness --json` printed ({error!r})") from None
@@ -102,7 +105,7 @@ def add_baseline(measured: dict[str, Any], baseline: Path) -> dict[str, Any]:
     return measured | {
         "corruption_errors": corruption_errors(ours, theirs),
         "mean_corruption_error": mean_corruption_error(ours, theirs),
-        "baseline": str(other.get("segmenter")),
+        "baseline": whose,
     }
 
 

@@ -10,12 +10,11 @@ import pyarrow as pa
 from olivine.artifacts import Artifact, begin
 from olivine.drives import Drives
 from olivine.errors import DataError
-from olivine.evaluate.load import load_segmenter
+from olivine.evaluate.load import load_segmenter, require_fit
 from olivine.evaluate.recipe import EvaluateRecipe
 from olivine.metrics.confusion import Confusion
 from olivine.metrics.score import score_confusion
 from olivine.models.predict import predict_keyframes
-from olivine.nuscenes_categories import NUM_CATEGORIES
 from olivine.packs import Entry, array_bytes, build_shard, index_bytes
 from olivine.progress import Progress
 
@@ -24,8 +23,9 @@ def run(drives: Artifact, segmenter: Artifact, recipe: EvaluateRecipe) -> Artifa
     """Score `segmenter` on the hand labels of a split; return the `metrics` artifact.
 
     Raises:
-        DataError: the split is empty or has no hand labels.
+        DataError: the split is empty or has no hand labels; UsageError: these drives have other classes.
     """
+    require_fit(segmenter, drives)
     inputs = {"drives": drives.manifest, "segmenter": segmenter.manifest}
     out = begin(drives.store, "evaluate", "metrics", inputs, recipe.resolved(), segmenter.manifest.seed)
     if isinstance(out, Artifact):
@@ -34,7 +34,7 @@ def run(drives: Artifact, segmenter: Artifact, recipe: EvaluateRecipe) -> Artifa
     tokens = reader.tokens(recipe.split)
     if not tokens:
         raise DataError(f"drives {drives.id[:12]} have no keyframe in the split {recipe.split!r}.")
-    (model, network), confusion = load_segmenter(segmenter), Confusion(NUM_CATEGORIES + 1)
+    (model, network), confusion = load_segmenter(segmenter), Confusion(reader.num_ids)
     entries = []
     with Progress("evaluate", len(tokens), "keyframes") as progress:
         for token, category_N in predict_keyframes(model, reader, network, tokens):
@@ -49,9 +49,11 @@ def run(drives: Artifact, segmenter: Artifact, recipe: EvaluateRecipe) -> Artifa
         rows += shard_rows
     out.put("index.parquet", index_bytes(rows, {"split": pa.string()}))
     out.put("confusion.npy", array_bytes(confusion.counts_CC))
-    score = score_confusion(confusion, len(tokens)).as_json()
+    score = score_confusion(confusion, len(tokens), reader.class_names).as_json()
     out.put("metrics.json", json.dumps(score, indent=1).encode())
     summary = score | {name: segmenter.manifest.summary[name] for name in ("init", "fraction", "frozen")}
     counts = {"keyframes": len(tokens), "points": int(confusion.counts_CC.sum())}
     licences = dict.fromkeys(drives.manifest.licences + segmenter.manifest.licences)
-    return out.publish(counts, summary | {"split": recipe.split}, tuple(licences))
+    return out.publish(
+        counts, summary | {"split": recipe.split, "class_names": list(reader.class_names)}, tuple(licences)
+    )

@@ -13,7 +13,7 @@ from olivine.models.segmenter import Segmenter
 
 
 class Forward:
-    """Logits [R, 17] and labels int64 [R] of the keyframes of a batch, as the recipe wants the backbone."""
+    """Logits [R, C] and labels int64 [R] of the keyframes of a batch, as the recipe wants the backbone."""
 
     def __init__(self, segmenter: Segmenter, samples: LabelledSamples, recipe: FinetuneRecipe) -> None:
         self._segmenter, self._samples, self._frozen = segmenter, samples, recipe.frozen

@@ -20,8 +20,9 @@ class FinetuneRecipe(StageRecipe):
     every_nth: int = Field(100, ge=1)
     """Label fraction: keep the N-th, 2N-th, ... train scene in table order (100 is about 1 %, paper protocol)."""
 
-    fraction_unit: Literal["scene", "keyframe"] = "scene"
-    """What `every_nth` counts. The paper's nuScenes protocol is by scene; the unit is shown beside every number."""
+    fraction_unit: Literal["scene", "keyframe", "scan"] = "scene"
+    """What `every_nth` counts. The paper's nuScenes protocol is by scene, that of SemanticKITTI by `scan`: sorted by
+    sequence and frame, every N-th beginning with the first. The unit is shown beside every number."""
 
     splits: Literal["train", "all_train"] = "all_train"
     """Scenes that the fraction counts. `all_train` is the official train list of the paper's protocol (700 scenes);

@@ -14,7 +14,6 @@ from olivine.drives import Drives
 from olivine.finetune.recipe import FinetuneRecipe
 from olivine.models.cloud import Cloud, CloudBatch, collate, first_point
 from olivine.models.network import prepare_cloud
-from olivine.nuscenes_categories import NUM_CATEGORIES
 from olivine.points.augment import rotate_flip
 from olivine.points.voxelize import majority_label
 
@@ -54,7 +53,7 @@ class LabelledSamples:
             first_R: NDArray[np.uint8] = label_N[first_point(cloud.row_N, cloud.num_rows)]
             return first_R
         seen_N = cloud.row_N >= 0
-        return majority_label(label_N[seen_N], cloud.row_N[seen_N], NUM_CATEGORIES + 1)
+        return majority_label(label_N[seen_N], cloud.row_N[seen_N], self._drives.num_ids)
 
     def _load(self, token: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         return self._drives.keyframe(token).points_N4, self._drives.lidarseg(token)

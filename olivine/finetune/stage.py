@@ -9,7 +9,8 @@ import torch
 
 from olivine.artifacts import Artifact, Output, begin
 from olivine.drives import Drives
-from olivine.errors import DataError, Interrupted
+from olivine.drives.classes import intensity_max
+from olivine.errors import DataError, Interrupted, UsageError
 from olivine.finetune.curve import select_miou
 from olivine.finetune.forward import Forward
 from olivine.finetune.fraction import labelled_keyframes
@@ -26,22 +27,26 @@ from olivine.training.signals import stop_flag
 from olivine.training.start import load_backbone
 from olivine.training.tensors import flatten_optimizer, restore_optimizer, tensors_bytes
 
+_INTENSITY_MAX = 255.0
+
 
 def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> Artifact:
     """Fine-tune a segmenter from `backbone`, or from random when there is none; return the `segmenter` artifact.
 
     Raises:
-        UsageError: the backbone was trained with another network; DataError: no hand labels.
+        UsageError: the backbone was trained with another network, the fraction is empty, or the recipe does not say
+            what to do with this sensor's intensities. DataError: no hand labels.
         Interrupted: SIGTERM came; a checkpoint of the last step is kept.
     """
     inputs = {"drives": drives.manifest} | ({"backbone": backbone.manifest} if backbone else {})
     out = begin(drives.store, "finetune", "segmenter", inputs, recipe.resolved(), recipe.seed)
     if isinstance(out, Artifact):
         return out
+    _check_intensity(drives, recipe)
     reader = Drives(drives)
     tokens = labelled_keyframes(reader, recipe)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    segmenter = Segmenter(recipe.network, recipe.bn_momentum, recipe.seed).to(device)
+    segmenter = Segmenter(recipe.network, recipe.bn_momentum, recipe.seed, reader.num_ids).to(device)
     if backbone:
         _load_backbone(segmenter, backbone, recipe)
     history, curve = _train(out, reader, tokens, segmenter, recipe, from_random=backbone is None)
@@ -54,10 +59,24 @@ def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> 
         "fraction": f"1/{recipe.every_nth} by {recipe.fraction_unit}",
         "frozen": recipe.frozen,
         "keyframes": tokens,
+        "class_names": list(reader.class_names),
+        "intensity_max": intensity_max(drives.manifest),
     }
     # An imported backbone brings the licence of other data.
     licences = dict.fromkeys(drives.manifest.licences + (backbone.manifest.licences if backbone else ()))
     return out.publish({"keyframes": len(tokens), "steps": len(history)}, summary, tuple(licences))
+
+
+def _check_intensity(drives: Artifact, recipe: FinetuneRecipe) -> None:
+    """A sensor that measures another range must not be fed to the network unseen."""
+    most = intensity_max(drives.manifest)
+    if most == _INTENSITY_MAX or recipe.network.intensity is not None:
+        return
+    found = "a range that their table does not state" if most is None else f"0..{most:g}"
+    raise UsageError(
+        f"drives {drives.id[:12]} hold intensities of {found}, and the recipe's intensity_scale is for 0..255. Say how "
+        'to convert them, as in finetune.network.intensity={"scale": 255}, or take a recipe for this data set.'
+    )
 
 
 def _load_backbone(segmenter: Segmenter, backbone: Artifact, recipe: FinetuneRecipe) -> None:

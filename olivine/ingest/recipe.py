@@ -10,6 +10,11 @@ from olivine.recipe import StageRecipe
 class IngestRecipe(StageRecipe):
     """How raw drives are read, projected and packed."""
 
+    dataset: str = "nuscenes"
+    """What the raw drives are: in nuScenes layout, or else the data set of scans that bears this name
+    (`olivine datasets list`) or whose table is this JSON file. Scans have no cameras, and of the fields below they
+    read `keyframes_per_shard` alone."""
+
     version: str = "v1.0-trainval"
     """Folder of the tables: v1.0-trainval, v1.0-mini, or a fleet's own."""
 

@@ -55,7 +55,7 @@ def _official_splits(version: str) -> dict[str, Split]:
 def _own_splits(path: Path, scene_names: Sequence[str]) -> dict[str, Split]:
     present = set(scene_names)
     splits: dict[str, Split] = {}
-    for split, names in _parse(path).items():
+    for split, names in read_splits(path).items():
         for name in names:
             if name not in present:
                 raise DataError(
@@ -67,7 +67,8 @@ def _own_splits(path: Path, scene_names: Sequence[str]) -> dict[str, Split]:
     return splits
 
 
-def _parse(path: Path) -> dict[Split, list[str]]:
+def read_splits(path: Path) -> dict[Split, list[str]]:
+    """Scenes by split as a file states them; DataError when it is not a list of names for each split."""
     try:
         content: Any = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ import pyarrow as pa
 
 from olivine.artifacts import Artifact, Output, Quarantined, begin
 from olivine.artifacts.withdrawn import withdrawals
+from olivine.datasets import DataSetTable, load_table
+from olivine.drives.classes import nuscenes_classes
 from olivine.errors import DataError
-from olivine.ingest.keyframes import CAMERA_CHANNELS, Keyframe, KeyframeTable
+from olivine.ingest.keyframes import CAMERA_CHANNELS, KeyframeTable
 from olivine.ingest.nuscenes import read_keyframes
 from olivine.ingest.pack import Packed, pack_keyframe
 from olivine.ingest.recipe import IngestRecipe
+from olivine.ingest.scan_set import find_frames, pack_scan, scan_facts, scan_source_digest
 from olivine.ingest.source import source_digest
 from olivine.ingest.splits import assign_splits
 from olivine.packs import build_shard, index_bytes
@@ -40,18 +44,26 @@ _PACKS: dict[str, dict[str, pa.DataType]] = {
 }
 _INDEX = {"keyframe": "index.parquet", "lidarseg": "lidarseg_index.parquet", "simulation": "simulation_index.parquet"}
 _FOLDER = {"keyframe": "shards", "lidarseg": "lidarseg", "simulation": "simulation"}
-_LICENCES = {"synthetic": ("Apache-2.0 (synthetic drives of olivine)",)}
+_NUSCENES = "nuscenes"
+_SYNTHETIC_LICENCE = ("Apache-2.0 (synthetic drives of olivine)",)
 _NUSCENES_LICENCE = ("CC BY-NC-SA 4.0 and the nuScenes Terms of Use (non-commercial)",)
+
+_Job = tuple[str, Callable[[], Packed]]
+"""Name of a keyframe, and what packs it or raises DataError."""
 
 
 def run(root: Path, store: Store, recipe: IngestRecipe) -> Artifact:
-    """Pack the keyframes of the data set at `root` in nuScenes v1.0 layout; return the `drives` artifact.
+    """Pack the keyframes of the raw drives at `root`; return the `drives` artifact.
 
     Drives that were withdrawn from the store are left out.
 
     Raises:
-        DataError: no such version, a table that is broken, or more than 5 % of the keyframes are bad.
+        DataError: no such version, a table that is broken, files that are missing, or more than 5 % of the keyframes
+            are bad.
+        UsageError: no such data set.
     """
+    if recipe.dataset != _NUSCENES:
+        return _run_scans(root, store, recipe, load_table(recipe.dataset))
     whole = read_keyframes(root, recipe.version)
     withdrawn = sorted(whole.drives & withdrawals(store).keys())
     table = whole.without(withdrawn) if withdrawn else whole
@@ -67,17 +79,41 @@ def run(root: Path, store: Store, recipe: IngestRecipe) -> Artifact:
     out = begin(store, "ingest", "drives", {}, resolved, seed=0)
     if isinstance(out, Artifact):
         return out
-    notes = []
-    with Progress("ingest", len(table), "keyframes") as progress:
-        for number, start in enumerate(range(0, len(table), recipe.keyframes_per_shard)):
-            part = [table[row] for row in range(start, min(start + recipe.keyframes_per_shard, len(table)))]
-            note = out.load_part(f"shard-{number:05d}")
-            if note:
-                progress.skip(len(part))
-            else:
-                note = _pack_shard(out, root, part, splits, number, recipe, progress)
-            notes.append(note)
-    return _publish(out, root, len(table), image_size, notes)
+
+    def job(row: int) -> _Job:
+        keyframe = table[row]
+        work = functools.partial(pack_keyframe, root, keyframe, splits[keyframe.scene], recipe)
+        return f"{keyframe.scene}/{keyframe.token}", work
+
+    notes = _pack_all(out, len(table), job, recipe.keyframes_per_shard)
+    facts = {"image_size": image_size, **nuscenes_classes()}
+    return _publish(out, root, len(table), facts, _NUSCENES_LICENCE, notes)
+
+
+def _run_scans(root: Path, store: Store, recipe: IngestRecipe, table: DataSetTable) -> Artifact:
+    """The same for a data set of scans. Its table is part of the identity; nothing of cameras is."""
+    whole = find_frames(table, root)
+    gone = withdrawals(store).keys()
+    frames = [frame for frame in whole if frame.drive not in gone]
+    if not frames:
+        raise DataError(f"all sequences of {root} were withdrawn: `olivine drives list` says why.")
+    resolved: dict[str, Any] = {
+        "dataset": table.name,
+        "keyframes_per_shard": recipe.keyframes_per_shard,
+        "table": table.model_dump(mode="json"),
+        "source": scan_source_digest(root, frames),
+    }
+    if len(frames) < len(whole):
+        resolved["withdrawn"] = sorted({frame.drive for frame in whole if frame.drive in gone})
+    out = begin(store, "ingest", "drives", {}, resolved, seed=0)
+    if isinstance(out, Artifact):
+        return out
+
+    def job(row: int) -> _Job:
+        return frames[row].name, functools.partial(pack_scan, table, frames[row])
+
+    notes = _pack_all(out, len(frames), job, recipe.keyframes_per_shard)
+    return _publish(out, root, len(frames), {"image_size": None, **scan_facts(table)}, (table.licence,), notes)
 
 
 def _image_size(table: KeyframeTable) -> tuple[int, int]:
@@ -95,29 +131,37 @@ def _image_size(table: KeyframeTable) -> tuple[int, int]:
     return next(iter(sizes), (0, 0))
 
 
-def _pack_shard(
-    out: Output,
-    root: Path,
-    keyframes: Sequence[Keyframe],
-    splits: Mapping[str, str],
-    number: int,
-    recipe: IngestRecipe,
-    progress: Progress,
-) -> dict[str, Any]:
+def _pack_all(out: Output, num_keyframes: int, job: Callable[[int], _Job], per_shard: int) -> list[dict[str, Any]]:
+    """Pack the keyframes shard by shard, going on after those that an earlier run finished; the note of each shard."""
+    notes = []
+    with Progress("ingest", num_keyframes, "keyframes") as progress:
+        for number, start in enumerate(range(0, num_keyframes, per_shard)):
+            rows = range(start, min(start + per_shard, num_keyframes))
+            note = out.load_part(f"shard-{number:05d}")
+            if note:
+                progress.skip(len(rows))
+            else:
+                note = _pack_shard(out, [job(row) for row in rows], number, progress)
+            notes.append(note)
+    return notes
+
+
+def _pack_shard(out: Output, jobs: Sequence[_Job], number: int, progress: Progress) -> dict[str, Any]:
     """Pack one shard of each kind and keep them as a part. The note holds the index rows and the bad frames."""
 
-    def work(keyframe: Keyframe) -> Packed | str:
+    def attempt(work: Callable[[], Packed]) -> Packed | str:
         try:
-            return pack_keyframe(root, keyframe, splits[keyframe.scene], recipe)
+            return work()
         except DataError as error:
             return str(error)
 
     packed, bad = [], []
     # Threads: decoding and hashing release the interpreter lock.
     with ThreadPoolExecutor() as pool:
-        for keyframe, result in zip(keyframes, pool.map(work, keyframes), strict=True):
+        results = pool.map(attempt, [work for _, work in jobs])
+        for (name, _), result in zip(jobs, results, strict=True):
             if isinstance(result, str):
-                bad.append({"frame": f"{keyframe.scene}/{keyframe.token}", "reason": result})
+                bad.append({"frame": name, "reason": result})
             else:
                 packed.append(result)
             progress.advance()
@@ -137,7 +181,12 @@ def _pack_shard(
 
 
 def _publish(
-    out: Output, root: Path, num_keyframes: int, image_size: tuple[int, int], notes: list[dict[str, Any]]
+    out: Output,
+    root: Path,
+    num_keyframes: int,
+    facts: dict[str, Any],
+    licences: tuple[str, ...],
+    notes: list[dict[str, Any]],
 ) -> Artifact:
     quarantine = Quarantine("ingest")
     quarantine.frames = [Quarantined.model_validate(item) for note in notes for item in note["quarantined"]]
@@ -156,12 +205,13 @@ def _publish(
         "lidarseg": len(rows["lidarseg"]),
     }
     summary = {
-        "image_size": image_size,
         "scenes": {split: _scenes(keyframes, split) for split in ("train", "select", "test")},
         "drives": sorted({row["drive"] for row in keyframes}),
         "synthetic": (root / "synth.json").exists(),
+        **facts,
     }
-    licences = _LICENCES["synthetic"] if summary["synthetic"] else _NUSCENES_LICENCE
+    if summary["synthetic"]:
+        licences = _SYNTHETIC_LICENCE
     return out.publish(counts, summary, licences, tuple(quarantine.frames))
 
 

@@ -70,6 +70,6 @@ class GroundedSamLabeler:
 def _load_models(recipe: LabelRecipe, prompts: list[str]) -> tuple[Detector, Segmenter]:
     from olivine.models.vfm.load import load_detector, load_segmenter
 
-    how = recipe.execution
-    detector = load_detector(recipe.detector, prompts, how.device, how.batch_images)
-    return detector, load_segmenter(recipe.segmenter, how.device, how.batch_images)
+    device = recipe.execution.device
+    detector = load_detector(recipe.detector, prompts, device, recipe.batch_images)
+    return detector, load_segmenter(recipe.segmenter, device, recipe.batch_images)

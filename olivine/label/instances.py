@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from olivine.errors import IntegrityError
+from olivine.packs.parquet import read_parquet
 
 Runs = NDArray[np.int32]
 
@@ -98,7 +99,7 @@ def instances_bytes(rows: Iterable[tuple[str, str, Instances]]) -> bytes:
 
 def join_instances(files: Iterable[bytes]) -> bytes:
     """Several such files as one."""
-    table = pa.concat_tables([pq.read_table(io.BytesIO(data)) for data in files]).combine_chunks()
+    table = pa.concat_tables([read_parquet(data) for data in files]).combine_chunks()
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
@@ -111,7 +112,7 @@ def read_instances(data: bytes, where: str) -> dict[tuple[str, str], Instances]:
         IntegrityError: not such a file.
     """
     try:
-        table = pq.read_table(io.BytesIO(data)).cast(_SCHEMA)
+        table = read_parquet(data).cast(_SCHEMA)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, ValueError) as error:
         raise IntegrityError(f"{where}: no table of instances ({error}). Run the stage label again.") from error
     image = [

@@ -61,11 +61,7 @@ class ComposeRecipe(StageRecipe):
 
 
 class ExecutionRecipe(StageRecipe):
-    """How the work is done. None of it changes a byte of the labels on a processor, so it is no part of their id."""
-
-    batch_images: int = Field(6, ge=1)
-    """Images that go through a model at once on a GPU; halved when its memory does not hold them. One on a processor,
-    where more are no faster and their last bits would depend on the batch."""
+    """How the work is done. None of it changes a byte of the labels, so it is no part of their id."""
 
     workers: int = Field(2, ge=1)
     """Keyframes under way at once: their images are decoded and their masks encoded while a model works. What a
@@ -83,6 +79,11 @@ class LabelRecipe(StageRecipe):
     hand labels as weak labels, the paper's own ablation (Table 6a). `simulated`: perturbed renderings of synthetic
     drives; says so wherever a result of it is shown. `none`: no category at all, for methods that need superpixels
     alone (SLidR, Seal)."""
+
+    batch_images: int = Field(1, ge=1)
+    """Images of a keyframe that go through a model at once on a GPU, halved when its memory does not hold them. The
+    last bits depend on it, and with them which of nearly equal boxes are kept: so it is no matter of execution. Always
+    one on a processor, where more are no faster."""
 
     classes: str = "grounded_sam"
     """Name of a class list in `olivine/label/classes`, or the path of one in the same form."""

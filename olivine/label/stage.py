@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from olivine.artifacts import Artifact, Manifest, Output, Quarantined, begin, canonical_json, sha256_hex
 from olivine.artifacts.code import code_version
+from olivine.artifacts.group import Group
 from olivine.artifacts.parts import load_part, save_part
 from olivine.drives import CAMERAS, Drives
 from olivine.errors import DataError, IntegrityError
@@ -84,33 +85,80 @@ def run(drives: Artifact, recipe: LabelRecipe) -> Artifact:
     return label_drives(drives, labeler, recipe, {"drives": drives.manifest})
 
 
+def run_group(drives: Artifact, recipe: LabelRecipe, group: Group) -> int:
+    """Label the shards of one group and keep them for `run`, which publishes; nothing is done that is there already.
+
+    A shard with bad frames is not kept, so `run` tries it anew, and its verdict is over all frames.
+
+    Returns:
+        How many keyframes of the group are labelled.
+
+    Raises:
+        OlivineError: as `run`, but never for bad frames.
+    """
+    check_superpixels(recipe)
+    labeler = make_labeler(recipe)
+    out = _begin(drives, labeler, recipe, {"drives": drives.manifest})
+    reader = Drives(drives)
+    shards = _divide(reader, labeler, recipe)
+    own = group.shards(len(shards))
+    if isinstance(out, Artifact):
+        bad = {item.frame for item in out.manifest.quarantined}
+        return sum(token not in bad for number in own for token in shards[number])
+    return sum(len(note["rows"]) for note in _label_shards(out, reader, labeler, recipe, shards, own).values())
+
+
 def label_drives(drives: Artifact, labeler: Labeler, recipe: LabelRecipe, inputs: dict[str, Manifest]) -> Artifact:
-    """Label every keyframe by `labeler`; `inputs` are all that it reads."""
+    """Label every keyframe by `labeler`; `inputs` are all that it reads. DataError for drives without cameras."""
+    out = _begin(drives, labeler, recipe, inputs)
+    if isinstance(out, Artifact):
+        return out
+    reader = Drives(drives)
+    shards = _divide(reader, labeler, recipe)
+    notes = _label_shards(out, reader, labeler, recipe, shards, _own_first(len(shards)))
+    in_order = [notes[number] for number in range(len(shards))]
+    return _publish(out, drives, labeler, recipe, in_order, sum(map(len, shards)))
+
+
+def _begin(drives: Artifact, labeler: Labeler, recipe: LabelRecipe, inputs: dict[str, Manifest]) -> Artifact | Output:
+    Drives(drives).require_cameras()
     resolved = recipe.resolved() | {
         "class_list": labeler.classes.model_dump(mode="json"),
         "source": source_digest(recipe),
     }
     # It says how the work is done and changes none of it.
     del resolved["execution"]
-    out = begin(drives.store, "label", "weak_labels", inputs, resolved, recipe.seed)
-    if isinstance(out, Artifact):
-        return out
-    reader = Drives(drives)
-    identity = {"recipe": resolved, "code": code_version("label").digest}
-    work = _Work(reader, labeler, load_superpixel_segmenter(recipe), recipe, identity, reader.column("sha256"))
+    return begin(drives.store, "label", "weak_labels", inputs, resolved, recipe.seed)
+
+
+def _divide(reader: Drives, labeler: Labeler, recipe: LabelRecipe) -> list[list[str]]:
+    """The keyframes of each shard."""
     # As weak labels, hand labels of `test` would be read before the evaluation.
     tokens = reader.tokens("all_train" if labeler.kind == "truth" else None)
-    parts = [tokens[i : i + recipe.keyframes_per_shard] for i in range(0, len(tokens), recipe.keyframes_per_shard)]
+    return [tokens[i : i + recipe.keyframes_per_shard] for i in range(0, len(tokens), recipe.keyframes_per_shard)]
+
+
+def _label_shards(
+    out: Output,
+    reader: Drives,
+    labeler: Labeler,
+    recipe: LabelRecipe,
+    shards: list[list[str]],
+    numbers: Sequence[int],
+) -> dict[int, dict[str, Any]]:
+    """Label the shards with these numbers, in this order; the note of each, of this run or of an earlier one."""
+    identity = {"recipe": out.recipe, "code": code_version("label").digest}
+    work = _Work(reader, labeler, load_superpixel_segmenter(recipe), recipe, identity, reader.column("sha256"))
     notes: dict[int, dict[str, Any]] = {}
-    with Progress("label", len(tokens), "keyframes") as progress:
-        for number in _own_first(len(parts)):
+    with Progress("label", sum(len(shards[number]) for number in numbers), "keyframes") as progress:
+        for number in numbers:
             note = out.load_part(f"shard-{number:05d}")
             if note:
-                progress.skip(len(parts[number]))
+                progress.skip(len(shards[number]))
             else:
-                note = _label_shard(out, work, parts[number], number, progress)
+                note = _label_shard(out, work, shards[number], number, progress)
             notes[number] = note
-    return _publish(out, drives, labeler, recipe, [notes[number] for number in range(len(parts))], len(tokens))
+    return notes
 
 
 def _own_first(num_shards: int) -> list[int]:

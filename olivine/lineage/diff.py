@@ -1,4 +1,7 @@
-"""Two artifacts side by side: what differs in data, recipe, code, environment and result."""
+"""Two artifacts side by side, field by field: data, recipe, code, environment and result.
+
+`olivine.lineage.compare` tells the same of any number of runs, for people.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ Pair = list[Any]
 def diff(source: Source, one: Place, other: Place) -> dict[str, dict[str, Pair]]:
     """Differences by group (`data`, `recipe`, `code`, `environment`, `result`) and name, nothing where all is equal.
 
-    Artifacts behind the two are compared kind by kind; the names of groups begin with the kind.
+    Artifacts behind the two are compared role by role (see `by_role`); the names in a group begin with the role.
 
     Raises:
         IntegrityError: an input is missing.
     """
-    left, right = (_by_kind(ancestors(source, place)) for place in (one, other))
+    left, right = (by_role(ancestors(source, place)) for place in (one, other))
     groups: dict[str, dict[str, Pair]] = {name: {} for name in ("data", "recipe", "code", "environment", "result")}
     for kind in dict.fromkeys([*left, *right]):
         facts = [_facts(manifests[kind]) if kind in manifests else {} for manifests in (left, right)]
@@ -43,8 +46,21 @@ def flatten(value: Any, path: str = "") -> dict[str, Any]:
     return flat
 
 
-def _by_kind(manifests: list[Manifest]) -> dict[str, Manifest]:
-    return {manifest.kind: manifest for manifest in manifests}
+def by_role(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """The manifests of `ancestors` by what they are to the last one, in the order of stages.
+
+    A role is the kind. Of two of a kind, the nearer one has it; the farther one is that of what it went into, as in
+    `drives of backbone`.
+    """
+    known, last = {manifest.id: manifest for manifest in manifests}, manifests[-1]
+    roles, waiting = {last.id: last.kind}, [last]
+    for consumer in waiting:
+        for ref in (consumer.inputs[port] for port in sorted(consumer.inputs)):
+            if ref.id not in roles:
+                taken = ref.kind in roles.values()
+                roles[ref.id] = f"{ref.kind} of {roles[consumer.id]}" if taken else ref.kind
+                waiting.append(known[ref.id])
+    return {roles.get(manifest.id, manifest.kind): manifest for manifest in manifests}
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:

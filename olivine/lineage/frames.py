@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
-
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.parquet as pq
 
 from olivine.artifacts import Artifact, Manifest
 from olivine.drives import KEYFRAMES
 from olivine.errors import IntegrityError
+from olivine.packs.parquet import read_parquet
 from olivine.store import Store
 
 COLUMNS = ("keyframe", "scene", "drive", "split", "timestamp_us")
@@ -24,7 +22,7 @@ def frame_table(store: Store, drives: Manifest) -> pa.Table:
     """
     data = Artifact(store, drives).read(KEYFRAMES)
     try:
-        return pq.read_table(io.BytesIO(data), columns=list(COLUMNS))
+        return read_parquet(data, COLUMNS)
     except (pa.ArrowException, OSError, KeyError) as error:
         raise IntegrityError(f"{drives.key}: {KEYFRAMES} is no index of keyframes ({error}). Ingest again.") from error
 

@@ -9,7 +9,7 @@ the order of the sweep: the submission format of the benchmark. The ground truth
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,13 +54,13 @@ def score_arrays(prediction_N: NDArray[Any], target_N: NDArray[Any]) -> Score:
     return score_confusion(confusion, num_sweeps=1)
 
 
-def score_confusion(confusion: Confusion, num_sweeps: int) -> Score:
-    """The score of what `confusion` has counted over the 17 ids of nuScenes-lidarseg. `num_points` leaves out id 0."""
+def score_confusion(confusion: Confusion, num_sweeps: int, names: Sequence[str] = CATEGORY_NAMES) -> Score:
+    """The score of what `confusion` has counted over the ids 1, 2, ... of `names`; `num_points` leaves out id 0."""
     iou_C = iou_per_category(confusion.counts_CC).tolist()
     return Score(
         miou=mean_iou(confusion.counts_CC),
         frequency_weighted_iou=frequency_weighted_iou(confusion.counts_CC),
-        per_category=dict(zip(CATEGORY_NAMES, iou_C[1:], strict=True)),
+        per_category=dict(zip(names, iou_C[1:], strict=True)),
         num_points=int(confusion.counts_CC[1:].sum()),
         num_sweeps=num_sweeps,
     )

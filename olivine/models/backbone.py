@@ -21,6 +21,14 @@ class Backbone(nn.Module, ABC):
     def embed(self, clouds: CloudBatch) -> Tensor:
         """Features float32 [R, out_channels] of the rows of `clouds`, in their order."""
 
+    def recompute_activations(self) -> None:
+        """Compute activations a second time in the backward pass, which takes time and saves memory.
+
+        Raises:
+            UsageError: the network cannot.
+        """
+        raise UsageError("--recompute-activations is for MinkUNet alone: leave it out, or use --accumulate 2 or more.")
+
 
 def check_grid(clouds: CloudBatch, num_features: int, cells: tuple[int, int, int]) -> None:
     """Refuse clouds that a backbone with a grid of `cells` cannot take.

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from olivine.errors import UsageError
 from olivine.models.backbone import Backbone
 from olivine.models.cloud import CloudBatch
+from olivine.models.recompute import recomputed
 from olivine.models.sparse import VoxelGrids, get_backend
 
 WIDTHS = (32, 32, 64, 128, 256, 256, 128, 96, 96)
@@ -106,7 +107,9 @@ class Block(nn.Module):
 
 
 class Stage(nn.ModuleList):
-    """Residual blocks on one grid."""
+    """Residual blocks on one grid. With `recompute` their activations are not kept for the backward pass."""
+
+    recompute = False
 
     def __init__(self, in_channels: int, channels: int, num_blocks: int, momentum: float) -> None:
         widths = [in_channels] + [channels] * (num_blocks - 1)
@@ -114,6 +117,11 @@ class Stage(nn.ModuleList):
 
     def forward(self, grids: VoxelGrids, features_VD: Tensor, stride: int) -> Tensor:
         """Features on the grid of `stride`, [V, in] to [V, out]."""
+        if self.recompute and torch.is_grad_enabled():
+            return recomputed(self, self._pass, grids, features_VD, stride)
+        return self._pass(grids, features_VD, stride)
+
+    def _pass(self, grids: VoxelGrids, features_VD: Tensor, stride: int) -> Tensor:
         for block in self:
             features_VD = block(grids, features_VD, stride)
         return features_VD
@@ -161,6 +169,12 @@ class MinkUNet(Backbone):
             self.add_module(name, Kernel(8, widths[level], width, transposed=True))
             self.add_module(f"bntr{level}", BatchNorm(width, momentum))
             self.add_module(f"block{level + 1}", Stage(width + skip, width, blocks[level], momentum))
+
+    def recompute_activations(self) -> None:
+        """Keep no activation of the residual blocks, but what enters a stage."""
+        for module in self.modules():
+            if isinstance(module, Stage):
+                module.recompute = True
 
     def embed(self, clouds: CloudBatch) -> Tensor:
         """One feature a voxel."""

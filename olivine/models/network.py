@@ -36,6 +36,9 @@ def prepare_cloud(
     With `rng` it is to be trained on: a WaffleIron then sees part of a large sweep. Without, it is seen whole. The
     other networks draw nothing.
     """
+    if recipe.intensity:
+        points_N4 = points_N4.copy()
+        points_N4[:, 3] = points_N4[:, 3] * recipe.intensity.scale + recipe.intensity.offset
     if recipe.kind == "waffleiron":
         return waffleiron_cloud(points_N4, recipe.waffleiron, recipe.intensity_scale, rng)
     if recipe.kind == "voxelnet":

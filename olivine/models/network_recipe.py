@@ -111,6 +111,16 @@ class VoxelNetRecipe(StageRecipe):
         return self
 
 
+class IntensityRecipe(StageRecipe):
+    """How the intensities of another sensor become numbers like those that `intensity_scale` is for."""
+
+    scale: float = Field(gt=0)
+    """Factor on the intensity as the drives hold it."""
+
+    offset: float = 0.0
+    """What is added then."""
+
+
 class NetworkRecipe(StageRecipe):
     """Input and backbone. Pretraining and fine-tuning must use the same one."""
 
@@ -131,6 +141,10 @@ class NetworkRecipe(StageRecipe):
 
     intensity_scale: float = Field(1 / 255, gt=0)
     """Factor on the sensor's intensity, for every kind (reference code: 1, raw 0..255)."""
+
+    intensity: IntensityRecipe | None = None
+    """For drives whose intensities are not 0..255: what is done to them before `intensity_scale`. It belongs to the
+    data and may differ from pretraining. Reference code for SemanticKITTI, which has 0..1: plus 1, no factor."""
 
     widths: tuple[int, ...] = (32, 32, 64, 128, 256, 256, 128, 96, 96)
     """Channels of the stem, the four encoder and the four decoder stages (paper: MinkUNet34)."""

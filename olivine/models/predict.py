@@ -22,7 +22,7 @@ from olivine.points.neighbours import fill_rows
 def predict_keyframes(
     segmenter: Segmenter, drives: Drives, network: NetworkRecipe, tokens: Iterable[str]
 ) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Token and categories uint8 [N], 1..16, of each keyframe. The segmenter's mode is restored at the end.
+    """Token and categories uint8 [N], 1.., of each keyframe. The segmenter's mode is restored at the end.
 
     Raises DataError for a sweep of which the network sees no point.
     """
@@ -39,7 +39,7 @@ def predict_keyframes(
 def predict_points(
     segmenter: Segmenter, points_N4: NDArray[np.float32], network: NetworkRecipe, where: str
 ) -> NDArray[np.uint8]:
-    """Categories uint8 [N], 1..16, of one sweep, by a segmenter in evaluation mode.
+    """Categories uint8 [N], 1.., of one sweep, by a segmenter in evaluation mode.
 
     Raises DataError, naming `where`, for a sweep of which the network sees no point.
     """

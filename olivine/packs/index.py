@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from olivine.errors import IntegrityError
+from olivine.packs.parquet import read_parquet
 
 INDEX_COLUMNS = {
     "keyframe": pa.string(),
@@ -35,7 +36,7 @@ class PackIndex:
 
     def __init__(self, data: bytes, where: str) -> None:
         try:
-            self.table = pq.read_table(io.BytesIO(data))
+            self.table = read_parquet(data)
         except (pa.ArrowInvalid, OSError) as error:
             raise IntegrityError(f"{where}: not a Parquet index: {error}. Run the stage that made it again.") from error
         missing = INDEX_COLUMNS.keys() - set(self.table.column_names)

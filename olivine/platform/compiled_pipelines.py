@@ -14,7 +14,7 @@ from olivine.errors import ConfigError, UsageError
 PLACEHOLDER_IMAGE = "olivine:dev"
 """What stands in the compiled pipelines for the image of a release."""
 
-_BY_DIGEST = re.compile(r"[\w./:-]+@sha256:[0-9a-f]{64}")
+_BY_DIGEST = re.compile(r"\w[\w./:-]*@sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def check_image(image: str, allow_tag: bool) -> str:
     Raises:
         UsageError: a tag can be moved to other code, so that a run would not say what it ran.
     """
-    if _BY_DIGEST.fullmatch(image) or (allow_tag and re.fullmatch(r"[\w./:-]+", image)):
+    if _BY_DIGEST.fullmatch(image) or (allow_tag and re.fullmatch(r"\w[\w./:-]*", image)):
         return image
     raise UsageError(f"{image!r} names no image by digest: write name@sha256:<64 hex digits>, or add --allow-tag.")
 

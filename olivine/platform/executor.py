@@ -6,8 +6,11 @@ leaves a record under the run and its input, and a later try that finds it ends 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
+from typing import Any
 
 from olivine.artifacts import Artifact, canonical_json, sha256_hex
 from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, OlivineError, UsageError
@@ -40,28 +43,38 @@ def run_executor(word: str, executor_input: str, execution: Execution | None = N
     Raises:
         OlivineError: whatever the stage reports, or what an earlier try of this step in this run reported.
     """
-    run = os.environ.get(RUN_VARIABLE)
-    parameters = ExecutorInput.parse(executor_input).parameters
-    key = f"{failures_folder(run)}/{word}-{sha256_hex(canonical_json(parameters))[:16]}.json" if run else None
-    store = open_store(str(parameters["store"])) if key and parameters.get("store") else None
-    if store and key:
-        _refuse_again(store, key)
     start_s = time.monotonic()
-    try:
+    with mistakes_made_once(word, ExecutorInput.parse(executor_input).parameters) as run:
         if word == "pretrain":
             artifact = run_pretrain_executor(executor_input, execution)
         else:
             artifact = run_stage(word, executor_input)
-    except OlivineError as error:
-        if store and key and error.exit_code in USER_EXIT_CODES:
-            store.create(key, Failed(step=word, message=str(error), exit_code=error.exit_code).to_json())
-        raise
     if run:
         note_made(artifact, run)
         push_step(run, word, time.monotonic() - start_s, artifact.manifest.counts.get("keyframes", 0))
     if word == "evaluate":
         _show(ExecutorInput.parse(executor_input), artifact)
     return artifact
+
+
+@contextlib.contextmanager
+def mistakes_made_once(word: str, parameters: dict[str, Any]) -> Iterator[str | None]:
+    """A mistake of the user that is made inside is kept under the run, and not made again; yields the id of the run.
+
+    Raises:
+        OlivineError: what an earlier try of this step in this run reported.
+    """
+    run = os.environ.get(RUN_VARIABLE)
+    key = f"{failures_folder(run)}/{word}-{sha256_hex(canonical_json(parameters))[:16]}.json" if run else None
+    store = open_store(str(parameters["store"])) if key and parameters.get("store") else None
+    if store and key:
+        _refuse_again(store, key)
+    try:
+        yield run
+    except OlivineError as error:
+        if store and key and error.exit_code in USER_EXIT_CODES:
+            store.create(key, Failed(step=word, message=str(error), exit_code=error.exit_code).to_json())
+        raise
 
 
 def _show(io: ExecutorInput, metrics: Artifact) -> None:

@@ -2,8 +2,9 @@
 
 kfp.local refuses container components outside Docker; in a loop it gives every task the loop's item in place of the
 outputs of other tasks, and stumbles over artifacts out of a loop within a loop; it does not find the output that a
-condition speaks of, nor the artifact of the branch that ran; it prints coloured logs of its own through a process-wide
-logger, and from two threads at once breaks `print` for good. Here these parts are replaced for the time of a run.
+condition speaks of or that a loop goes through, nor the artifact of the branch that ran; it prints coloured logs of its
+own through a process-wide logger, and from two threads at once breaks `print` for good. Here these parts are replaced
+for the time of a run.
 Written for kfp 2.17.
 """
 
@@ -11,8 +12,10 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import inspect
 import logging
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,6 +30,7 @@ _TALK = ("local_logger_context", "indented_print", "print_horizontal_line")
 _MOST_ITERATIONS = 16
 _CHANNEL = "pipelinechannel--"
 _CHANNEL_PARAMETERS = ["channel_ref", "io_store"]
+_INPUT_PARAMETERS = ["self", "key"]
 _OUTPUT_PARAMETERS = ["dag_outputs_spec", "io_store"]
 _LIST_PARAMETERS = ["artifact"]
 _ITERATION_PARAMETERS = ["original_task_spec", "loop_item", "loop_task_name"]
@@ -78,6 +82,7 @@ def check_private_api() -> None:
         and list(inspect.signature(_executor().__init__).parameters) == ["self", "max_workers"]
         and list(inspect.signature(_outputs().get_dag_output_artifacts).parameters) == _OUTPUT_PARAMETERS
         and list(inspect.signature(_inputs().dsl_artifact_to_artifact_list).parameters) == _LIST_PARAMETERS
+        and list(inspect.signature(_store().get_parent_input).parameters) == _INPUT_PARAMETERS
         and list(inspect.signature(_conditions()._resolve_pipeline_channel).parameters) == _CHANNEL_PARAMETERS
     )
     if not known:
@@ -109,6 +114,10 @@ def _patched(run_step: Callable[[list[str]], None]) -> Iterator[list[str]]:
             patches.enter_context(_replaced(talk, name, contextlib.nullcontext))
         patches.enter_context(_replaced(_loops(), "create_parameter_loop_iteration_task_spec", _iterate))
         patches.enter_context(_replaced(_executor(), "__init__", _allow_iterations))
+        found = _store().get_parent_input
+        patches.enter_context(
+            _replaced(_store(), "get_parent_input", lambda io_store, key: _find_input(found, io_store, key))
+        )
         patches.enter_context(_replaced(_conditions(), "_resolve_pipeline_channel", staticmethod(_resolve_channel)))
         patches.enter_context(_replaced(_outputs(), "get_dag_output_artifacts", staticmethod(_select_artifacts)))
         listed = _inputs().dsl_artifact_to_artifact_list
@@ -136,19 +145,27 @@ def _allow_iterations(executor: Any, max_workers: int | None = None) -> None:
     executor.conservative_max = executor.max_workers = max_workers or _MOST_ITERATIONS
 
 
-def _resolve_channel(channel_ref: str, io_store: Any) -> Any:
-    """The value that a condition speaks of: an input of the group it stands in, or an output of a task beside it.
+def _find_input(get_parent_input: Callable[[Any, str], Any], io_store: Any, key: str) -> Any:
+    """An input of a group of tasks; or the output of a task in it, which the compiler calls `task-output`.
 
-    kfp looks for the latter under the name `task--output`, but the compiler writes `task-output`; what is not found
-    counts as false, so that a branch would be left out without a word.
+    kfp looks for the items of a loop, and for what a condition speaks of, among the former, and finds the latter only
+    under other names.
     """
+    with contextlib.suppress(ValueError, KeyError):
+        return get_parent_input(io_store, key)
+    name = key.removeprefix(_CHANNEL)
+    for position in (number for number, sign in enumerate(name) if sign == "-"):
+        with contextlib.suppress(ValueError, KeyError):
+            return io_store.get_task_output(name[:position], name[position + 1 :])
+    return get_parent_input(io_store, key)
+
+
+def _resolve_channel(channel_ref: str, io_store: Any) -> Any:
+    """The value that a condition speaks of. kfp counts what it does not find as false, without a word."""
     name = channel_ref.removeprefix(_CHANNEL)
     for key in (name, f"{_CHANNEL}{name}"):
         with contextlib.suppress(ValueError, KeyError):
             return io_store.get_parent_input(key)
-    for position in (number for number, sign in enumerate(name) if sign == "-"):
-        with contextlib.suppress(ValueError, KeyError):
-            return io_store.get_task_output(name[:position], name[position + 1 :])
     logging.error("the condition on %s has no value", name)
     return None
 
@@ -174,6 +191,10 @@ def _flatten(artifact: Any) -> Any:
         return artifact
     flat = [_flatten(item) for item in artifact]
     return [one for item in flat for one in (item if isinstance(item, list) else [item])]
+
+
+def _store() -> Any:
+    return _module("kfp.local.io").IOStore
 
 
 def _inputs() -> Any:
@@ -230,9 +251,27 @@ def _muted() -> Iterator[list[str]]:
         root.removeFilter(keep)
 
 
+@contextlib.contextmanager
+def _without_docker_folder() -> Iterator[None]:
+    """Keep kfp from a folder named docker where the program was started.
+
+    To Python it is a package of that name, and kfp takes every one for Docker's client, without which it does well.
+    """
+    found = importlib.util.find_spec("docker")
+    if found is None or found.origin is not None:
+        yield
+        return
+    sys.modules["docker"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        sys.modules.pop("docker", None)
+
+
 def _module(name: str) -> Any:
     try:
-        return importlib.import_module(name)
+        with _without_docker_folder():
+            return importlib.import_module(name)
     except ImportError as error:
         if error.name and error.name.split(".")[0] != "kfp":
             raise

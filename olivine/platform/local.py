@@ -1,4 +1,4 @@
-"""Run a compiled pipeline on this machine, each step a process: the same YAML that a cluster takes."""
+"""Run a compiled pipeline on this machine, each step a process or a container: the same YAML that a cluster takes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from typing import Any
 
 from olivine.errors import Interrupted, OlivineError
 from olivine.platform.compiled_pipelines import CompiledPipeline, check_parameters, load_pipeline
+from olivine.platform.containers import absolute_folders, prepare_containers
 from olivine.platform.display import Display
 from olivine.platform.kfp_local import run_orchestrator
 from olivine.platform.processes import ProcessGroups
 from olivine.platform.result import RunResult
-from olivine.platform.steps import Steps, Watcher
+from olivine.platform.steps import Launch, Steps, Watcher, launch_process
 
 STEP_TIMEOUT_S = 86_400.0
 
@@ -28,6 +29,7 @@ def run_pipeline(
     workdir: Path | None = None,
     watcher: Watcher | None = None,
     timeout_s: float = STEP_TIMEOUT_S,
+    image: str | None = None,
 ) -> RunResult:
     """Run the pipeline `name` with `parameters`; return what its steps made and cost.
 
@@ -40,12 +42,14 @@ def run_pipeline(
         workdir: folder for the pages a run makes (`report.html`); None keeps none. Nothing else is left there.
         watcher: who is told how it goes; by default a list of steps on standard output.
         timeout_s: time [s] that one step may take.
+        image: an image of this machine, in which Podman or Docker then runs every step; None runs processes.
 
     Raises:
-        UsageError: no such pipeline or parameter. ConfigError: the extra `pipeline` is missing.
+        UsageError: no such pipeline or parameter. ConfigError: the extra `pipeline` is missing, or what
+            containers need.
         Interrupted: a signal ended the run. OlivineError: a step failed.
     """
-    return run_compiled(load_pipeline(name), parameters, workdir, watcher, timeout_s)
+    return run_compiled(load_pipeline(name), parameters, workdir, watcher, timeout_s, image)
 
 
 def run_compiled(
@@ -54,18 +58,24 @@ def run_compiled(
     workdir: Path | None = None,
     watcher: Watcher | None = None,
     timeout_s: float = STEP_TIMEOUT_S,
+    image: str | None = None,
 ) -> RunResult:
     """Run a compiled pipeline, see `run_pipeline`."""
     values = check_parameters(pipeline, parameters)
-    with (
-        contextlib.nullcontext(watcher) if watcher else Display() as watching,
-        tempfile.TemporaryDirectory(prefix="olivine-run-") as root,
-        ProcessGroups(Path(root)) as groups,
-        _stopped_by_signals(groups) as signals,
-    ):
-        steps = Steps(groups, watching, timeout_s, pipeline.retries)
+    launch: Launch = launch_process
+    clean_up: list[str] = []
+    with contextlib.ExitStack() as stack:
+        watching = stack.enter_context(contextlib.nullcontext(watcher) if watcher else Display())
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="olivine-run-")))
+        if image is not None:
+            values = absolute_folders(values)
+            containers = prepare_containers(image, values, root)
+            launch, clean_up = containers.launch, containers.clean_up()
+        groups = stack.enter_context(ProcessGroups(root, clean_up=clean_up))
+        signals = stack.enter_context(_stopped_by_signals(groups))
+        steps = Steps(groups, watching, timeout_s, pipeline.retries, launch)
         try:
-            run_orchestrator(pipeline.text, values, Path(root), steps.run)
+            run_orchestrator(pipeline.text, values, root, steps.run)
         except OlivineError as error:
             failure = _interrupted(signals[0]) if signals else steps.failure or error
             steps.close_failed(failure)

@@ -40,16 +40,19 @@ class ProcessGroups:
     Args:
         scratch: folder to be removed in the end, however the end comes about.
         grace_s: time [s] between SIGTERM and SIGKILL.
+        clean_up: with a scratch folder: a command to run before it is removed, however the end comes about.
     """
 
-    def __init__(self, scratch: Path | None = None, grace_s: float = watchdog.GRACE_S) -> None:
+    def __init__(
+        self, scratch: Path | None = None, grace_s: float = watchdog.GRACE_S, clean_up: Sequence[str] = ()
+    ) -> None:
         self.stopping = False
         self._killing = False
-        self._scratch = scratch
+        self._ending = [str(scratch), *clean_up] if scratch else []
         self._grace_s = grace_s
 
     def __enter__(self) -> ProcessGroups:
-        script = [sys.executable, "-I", "-S", watchdog.__file__, *([str(self._scratch)] if self._scratch else [])]
+        script = [sys.executable, "-I", "-S", watchdog.__file__, *self._ending]
         self._watchdog = subprocess.Popen(
             script, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )

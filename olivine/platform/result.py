@@ -19,7 +19,8 @@ class StepResult:
     """One step that ended well.
 
     `wall_s` is what the step took in this run; `made_wall_s` and `peak_rss_mb` are those of the run that made the
-    artifact, this one or, where it was `found` finished, an earlier one.
+    artifact, this one or, where it was `found` finished, an earlier one. `group` is that of a step which shares a
+    labelling with others.
     """
 
     stage: str
@@ -31,6 +32,7 @@ class StepResult:
     found: bool = False
     made_wall_s: float | None = None
     peak_rss_mb: float | None = None
+    group: str = ""
 
     @property
     def id(self) -> str | None:
@@ -45,7 +47,7 @@ class StepResult:
     @property
     def label(self) -> str:
         """How a person calls the step: `finetune from backbone, seed 1`."""
-        return step_label(self.stage, self.init, self.seed)
+        return step_label(self.stage, self.init, self.seed, self.group)
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,9 @@ class RunResult:
         return sorted(found, key=lambda step: (step.init or "", -1 if step.seed is None else step.seed))
 
 
-def step_label(stage: str, init: str | None, seed: int | None) -> str:
-    """`finetune from backbone, seed 1`; the stage alone where there is but one."""
-    arm = f" from {init}" if init else ""
+def step_label(stage: str, init: str | None, seed: int | None, group: str = "") -> str:
+    """`finetune from backbone, seed 1`, or `share 3/8`; the stage alone where there is but one."""
+    arm = f" from {init}" if init else group and f" {group}"
     return f"{stage}{arm}" if seed is None else f"{stage}{arm}, seed {seed}"
 
 

@@ -11,7 +11,14 @@ from olivine.platform.local import run_pipeline
 from olivine.platform.result import RunResult
 
 
-def run(pipeline: str, options: dict[str, Any], assignments: list[str], out: Path, timeout_s: float) -> RunResult:
+def run(
+    pipeline: str,
+    options: dict[str, Any],
+    assignments: list[str],
+    out: Path,
+    timeout_s: float,
+    image: str | None = None,
+) -> RunResult:
     """Run `pipeline` and print a line for each step, the results, and where the report is.
 
     Args:
@@ -20,13 +27,14 @@ def run(pipeline: str, options: dict[str, Any], assignments: list[str], out: Pat
         assignments: more of them as `key=value`, which win.
         out: folder for the report.
         timeout_s: time [s] that one step may take.
+        image: an image of this machine to run every step in; None runs processes.
 
     Raises:
         UsageError: an assignment without '=', or a parameter that the pipeline does not have.
     """
     parameters = {name: value for name, value in options.items() if value not in (None, "", [])}
     parameters |= read_assignments(assignments)
-    result = run_pipeline(pipeline, parameters, out, timeout_s=timeout_s)
+    result = run_pipeline(pipeline, parameters, out, timeout_s=timeout_s, image=image)
     print_results(result)
     return result
 

@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +47,11 @@ _ERRORS = {
 _SHARING_STAGES = frozenset({"finetune", "evaluate"})
 # Steps that share the machine run two at a time, however many a loop has in flight: more would only wait for memory.
 _SHARES = 2
+# A labelling takes the whole machine, its GPU too: groups of it follow one another.
+_GROUP_STEP = "share"
+
+
+Launch = Callable[[Sequence[str]], tuple[list[str], dict[str, str]]]
 
 
 class Watcher(Protocol):
@@ -73,18 +79,21 @@ class Steps:
         watcher: who is told.
         timeout_s: time [s] that one step may take.
         retries: how often a stage is tried again after a fault of the infrastructure.
+        launch: gives the command line and the environment that run a component's command.
     """
 
     groups: ProcessGroups
     watcher: Watcher
     timeout_s: float
     retries: Mapping[str, int]
+    launch: Launch
     results: list[StepResult] = field(default_factory=list)
     pages: dict[str, bytes] = field(default_factory=dict)
     failure: OlivineError | None = None
     _arms: dict[str, tuple[str | None, int | None]] = field(default_factory=dict)
     _claimed: tuple[str, str] | None = None
     _shares: Turns = field(default_factory=lambda: Turns(_SHARES))
+    _groups_turn: Turns = field(default_factory=lambda: Turns(1))
 
     def run(self, command: Sequence[str]) -> None:
         """Run one step to its end.
@@ -96,18 +105,22 @@ class Steps:
         if command[1] == CLOSING_STEP:
             self._close(command)
             return
-        with self._shares if command[1] in _SHARING_STAGES else contextlib.nullcontext():
+        with self._place(command[1]):
             if self.failure:
                 # The run failed while this step waited for its turn.
                 raise self.failure
             self._run(command)
 
+    def _place(self, stage: str) -> AbstractContextManager[None]:
+        """Where the step waits until the machine has room for it."""
+        if stage == _GROUP_STEP:
+            return self._groups_turn
+        return self._shares if stage in _SHARING_STAGES else contextlib.nullcontext()
+
     def _close(self, command: Sequence[str]) -> None:
         """Run the last step of a run: not one of its results, and not stopped by a failure of the others."""
-        full = [*PROGRAMS.get(command[0], (command[0],)), *command[1:]]
-        ended = subprocess.run(
-            full, env=step_environment(command[1]), capture_output=True, text=True, errors="replace", check=False
-        )
+        full, environment = self.launch(command)
+        ended = subprocess.run(full, env=environment, capture_output=True, text=True, errors="replace", check=False)
         if ended.returncode:
             self.watcher.line(CLOSING_STEP, ended.stderr.strip())
 
@@ -123,7 +136,8 @@ class Steps:
         if "run" in call.parameters:
             self._claimed = (str(call.parameters["store"]), str(call.parameters["run"]))
         init, seed = self._arm(stage, call.parameters)
-        label = step_label(stage, init, seed)
+        group = str(call.parameters.get("group", ""))
+        label = step_label(stage, init, seed, group)
         started, start_s = datetime.now(UTC), time.monotonic()
         self.watcher.start(label)
         try:
@@ -135,7 +149,8 @@ class Steps:
             raise self._fail(label, error) from None
         if manifest:
             self._arms[manifest.id] = (init, seed)
-        step = StepResult(stage, init, seed, ended.exit_code, time.monotonic() - start_s, manifest, **facts)
+        wall_s = time.monotonic() - start_s
+        step = StepResult(stage, init, seed, ended.exit_code, wall_s, manifest, group=group, **facts)
         self.results.append(step)
         self.watcher.end(step)
 
@@ -151,8 +166,7 @@ class Steps:
             time.sleep(RETRY_WAIT_S)
 
     def _run_once(self, label: str, command: Sequence[str]) -> Ended:
-        full = [*PROGRAMS.get(command[0], (command[0],)), *command[1:]]
-        environment = step_environment(command[1])
+        full, environment = self.launch(command)
         try:
             return self.groups.run(full, environment, lambda text: self.watcher.line(label, text), self.timeout_s)
         except OSError as error:
@@ -192,6 +206,11 @@ def _start(parameters: Mapping[str, Any]) -> str | None:
     if not every_nth:
         return init
     return f"{init if init == 'random' else parameters['recipe']}, 1/{every_nth}"
+
+
+def launch_process(command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The command line and the environment that run a component's command as a process of this machine."""
+    return [*PROGRAMS.get(command[0], (command[0],)), *command[1:]], step_environment(command[1])
 
 
 def step_environment(stage: str) -> dict[str, str]:

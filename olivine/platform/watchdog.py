@@ -1,6 +1,7 @@
 """Ends the steps of a run whose runner was killed: a process that reads from a pipe until the runner is gone.
 
-Started as a script with the standard library alone, so that it is there within milliseconds.
+Started as a script, `watchdog.py [FOLDER [COMMAND...]]`, with the standard library alone, so that it is there within
+milliseconds.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import contextlib
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 
@@ -17,7 +19,9 @@ GRACE_S = 30.0
 
 
 def main() -> None:
-    """Read `+<group>` and `-<group>` lines; at the end of input, end the groups that are left and remove a folder."""
+    """Read `+<group>` and `-<group>` lines; at the end of input, end the groups that are left, run a command (for what
+    is in no group of ours), and remove a folder.
+    """
     groups: set[int] = set()
     for line in sys.stdin.buffer:
         change = groups.add if line.startswith(b"+") else groups.discard
@@ -28,6 +32,9 @@ def main() -> None:
         time.sleep(0.1)
         groups = _signal(groups, 0)
     _signal(groups, signal.SIGKILL)
+    if sys.argv[2:]:
+        with contextlib.suppress(OSError):
+            subprocess.run(sys.argv[2:], check=False)
     if sys.argv[1:]:
         shutil.rmtree(sys.argv[1], ignore_errors=True)
 

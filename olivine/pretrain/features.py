@@ -5,18 +5,16 @@ Several pretrainings share them: they depend on the drives and the encoder alone
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
 from olivine.artifacts import Artifact, Output, begin
 from olivine.drives import Drives
 from olivine.models.image import ImageEncoder, load_image_encoder
 from olivine.models.image.recipe import EncoderRecipe
 from olivine.packs import Entry, array_bytes, build_shard, index_bytes
+from olivine.pretrain.images import decode_at_encoder_size
 from olivine.progress import Progress
 from olivine.training.deepspeed_engine import World, wait_for_all
 
@@ -79,7 +77,7 @@ def _encode_shard(
 ) -> None:
     entries = []
     for token in tokens:
-        images = torch.stack([_decode(jpeg, recipe) for jpeg in drives.images(token)])
+        images = torch.stack([decode_at_encoder_size(jpeg, recipe) for jpeg in drives.images(token)])
         maps_ICHW = encoder.encode(images).to(torch.float16).cpu().numpy()
         entries.append(Entry(token, {"maps.npy": array_bytes(maps_ICHW)}))
         progress.advance()
@@ -87,11 +85,3 @@ def _encode_shard(
     data, rows = build_shard(path, entries)
     out.put(path, data)
     out.save_part(f"shard-{number:05d}", [path], {"rows": rows})
-
-
-def _decode(jpeg: bytes, recipe: EncoderRecipe) -> torch.Tensor:
-    """RGB uint8 [height, width, 3] at the encoder's size; antialiased when it shrinks, said explicitly."""
-    with Image.open(io.BytesIO(jpeg)) as image:
-        image.draft("RGB", (recipe.width, recipe.height))
-        rgb = image.convert("RGB").resize((recipe.width, recipe.height), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(rgb))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.nn import functional
 
+from olivine.models.image.recipe import EncoderRecipe
 from olivine.pretrain.term_recipes import ImageAugmentationRecipe
 
 
@@ -120,3 +121,11 @@ def decode_image(jpeg: bytes, factor: int = 1) -> NDArray[np.uint8]:
             image.draft("RGB", (image.width // factor, image.height // factor))
         # A copy: torch takes no array that may not be written.
         return np.array(image.convert("RGB"))
+
+
+def decode_at_encoder_size(jpeg: bytes, recipe: EncoderRecipe) -> torch.Tensor:
+    """RGB uint8 [height, width, 3] at the encoder's size; antialiased when it shrinks, said explicitly."""
+    with Image.open(io.BytesIO(jpeg)) as image:
+        image.draft("RGB", (recipe.width, recipe.height))
+        rgb = image.convert("RGB").resize((recipe.width, recipe.height), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(rgb))

@@ -24,7 +24,7 @@ from olivine.pretrain.recipe import PretrainRecipe
 from olivine.pretrain.samples import PretrainSamples
 from olivine.progress import Progress
 from olivine.training.background import Background
-from olivine.training.checkpoint import Checkpoint, Place, find_checkpoint, read_checkpoint, save_checkpoint
+from olivine.training.checkpoint import Checkpoint, Keep, Place, find_checkpoint, read_checkpoint, save_checkpoint
 from olivine.training.deepspeed_engine import Engine, World, any_process, sum_processes, tell_all, wait_for_all
 from olivine.training.determinism import deterministic
 from olivine.training.execution import Execution
@@ -55,10 +55,12 @@ class Task:
 
 @dataclass
 class Course:
-    """What a training has to tell: losses step by step, and steps that were left out, with their keyframes."""
+    """What a training has to tell: losses step by step; steps that were left out, with their keyframes; and those that
+    were left out for the range of fp16 alone."""
 
     history: list[dict[str, float]] = field(default_factory=list)
     skipped: list[dict[str, Any]] = field(default_factory=list)
+    overflowed: list[int] = field(default_factory=list)
 
 
 def train(task: Task) -> Course:
@@ -103,6 +105,7 @@ class _Trainer:
             recipe.optimizer.clip_norm,
             task.execution.zero_stage,
             task.execution.accumulate,
+            fp16=recipe.precision == "fp16",
         )
         self._course = Course()
         self._place = Place(task.world.rank, task.world.size, tell_all(task.out.recorder.run, task.world))
@@ -173,6 +176,9 @@ class _Trainer:
             self._task.distiller.after_step()
             self._course.history.append({"step": step, "lr": rate, **values})
             return facts | {"losses": values, "grad_norm": norm}
+        if norm is not None and self._engine.absorb_overflow():
+            self._course.overflowed.append(step)
+            return facts | {"losses": values, "grad_norm": None, "overflow": True}
         bad = [name for name, value in values.items() if not math.isfinite(value)]
         self._not_finite(prepared, bad if norm is None else ["the gradient"], buffers)
         return facts | {"losses": {}, "grad_norm": None, "skipped": True}
@@ -230,9 +236,12 @@ class _Trainer:
         tensors = {f"{name}-{self._world.rank:05d}": part for name, part in shard.items()}
         if self._world.is_first:
             tensors["model"] = self._task.distiller.state_dict()
-        notes = {"history": list(self._course.history), "skipped": list(self._course.skipped)}
-        checkpoint = Checkpoint(done, tensors, notes)
-        out, place, keep = self._task.out, self._place, self._execution.keep_checkpoints
+        # Copies: the training goes on while they are written.
+        notes: dict[str, Any] = {name: list(values) for name, values in vars(self._course).items()}
+        notes["loss_scale"] = self._engine.scaler_state()
+        checkpoint = Checkpoint(done, tensors, notes, self._mean_loss(done))
+        out, place = self._task.out, self._place
+        keep = Keep(self._execution.keep_checkpoints, self._execution.keep_best)
 
         def write(checkpoint: Checkpoint) -> None:
             size_bytes = save_checkpoint(out, checkpoint, place, keep)
@@ -248,6 +257,15 @@ class _Trainer:
         if wait:
             # Whoever leaves first would have torchrun end the one that commits.
             wait_for_all()
+
+    def _mean_loss(self, done: int) -> float | None:
+        """Of as many steps before `done` as lie between two checkpoints, so that all are compared over equal numbers.
+
+        Of this process's share of them. None where fewer were made, or were skipped.
+        """
+        every = self._task.recipe.checkpoint_every
+        losses = [entry["loss"] for entry in self._course.history if entry["step"] >= done - every]
+        return math.fsum(losses) / every if len(losses) == every else None
 
     def _resume(self) -> int:
         """Take the newest sound checkpoint, the same in every process; return the step to go on from."""
@@ -268,7 +286,9 @@ class _Trainer:
         self._engine.restore(join_state(shards, self._engine.shapes))
         if own := checkpoint.tensors.get(f"rng-{world.rank:05d}"):
             set_rng_state(own)
-        self._course = Course(checkpoint.notes["history"], checkpoint.notes["skipped"])
+        notes = checkpoint.notes
+        self._course = Course(notes["history"], notes["skipped"], notes.get("overflowed", []))
+        self._engine.restore_scaler(notes.get("loss_scale", {}))
         return checkpoint.step
 
     def _record(self, num_steps: int, wall_s: float, cpu_s: float, loader: Loader) -> None:

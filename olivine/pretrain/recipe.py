@@ -108,9 +108,10 @@ class PretrainRecipe(StageRecipe):
     all processes are each other's candidates. `batch`: those, batch-norm statistics, and draws keyed by keyframe, so
     that the result does not depend on the number of processes but for rounding; for OLIVINE's terms."""
 
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Arithmetic of the 3D backbone; heads, losses and parameters stay fp32, and the image encoder has its own field
-    (`encoder.precision`). MinkowskiEngine has fp32 alone."""
+    (`encoder.precision`). fp16 scales the loss, and a step whose gradients are beyond its range is left out, with half
+    the scale from then on. MinkowskiEngine has fp32 alone."""
 
     not_finite: Literal["stop", "skip"] = "stop"
     """What follows a loss or gradient that is NaN or infinite: the end of the run, or a step without effect, which is
@@ -172,5 +173,7 @@ class PretrainRecipe(StageRecipe):
         if self.cross_rank != "local" and max(term.weight for term in others) > 0:
             raise ValueError(f"cross_rank={self.cross_rank} is for the terms of OLIVINE and PPKT alone")
         if self.precision != "fp32" and self.network.backend == "minkowski":
-            raise ValueError("precision=bf16 needs another backend: MinkowskiEngine computes in fp32 alone")
+            raise ValueError(
+                f"precision={self.precision} needs another backend: MinkowskiEngine computes in fp32 alone"
+            )
         return self

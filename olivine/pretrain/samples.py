@@ -63,9 +63,10 @@ class _Pairs:
 
 @dataclass(frozen=True)
 class _Stored:
-    """What is stored of one keyframe."""
+    """What is stored of one keyframe; `jpegs` where images are cropped at every step."""
 
     keyframe: Keyframe
+    jpegs: list[bytes]
     pairs: _Pairs
     maps_ICHW: NDArray[np.float16] | None
     superpixels_IHW: NDArray[np.uint16] | None
@@ -95,7 +96,9 @@ class PretrainSamples:
         width, height = sources.drives.image_size
         self._full_size = (height, width)
         self._crop_size = (recipe.encoder.height, recipe.encoder.width)
-        self._stored = functools.lru_cache(maxsize=_CACHED_KEYFRAMES)(self._load)
+        # JPEGs are large, and one range read brings them with all else: then nothing is kept.
+        kept = 0 if recipe.augment_images.enabled else _CACHED_KEYFRAMES
+        self._stored = functools.lru_cache(maxsize=kept)(self._load)
         self.hidden_pairs: dict[str, int] = {}
         self._later = later_keyframes(sources.drives, recipe.temporal.keyframes_ahead)
 
@@ -142,7 +145,9 @@ class PretrainSamples:
 
     def _load(self, token: str) -> _Stored:
         sources, head = self._sources, self._sources.weights.head(token)
-        keyframe, label_M = sources.drives.keyframe(token), bytes_array(head["pair_label.npy"])
+        drives, label_M = sources.drives, bytes_array(head["pair_label.npy"])
+        augmented = self._recipe.augment_images.enabled
+        keyframe, jpegs = drives.keyframe_and_images(token) if augmented else (drives.keyframe(token), [])
         confidence_M, segment_M, superpixels_IHW = None, np.full(len(label_M), -1), None
         if sources.labels:
             weak = sources.labels.head(token)
@@ -164,7 +169,7 @@ class PretrainSamples:
         if self._recipe.occlusion.enabled:
             pairs = pairs.keep(self._visible(keyframe))
         maps = bytes_array(sources.features.head(token)["maps.npy"]) if sources.features else None
-        return _Stored(keyframe, pairs, maps, superpixels_IHW)
+        return _Stored(keyframe, jpegs, pairs, maps, superpixels_IHW)
 
     def _visible(self, keyframe: Keyframe) -> NDArray[np.bool_]:
         """Pairs that the camera sees, bool [M]; `hidden_pairs` counts the others."""
@@ -198,7 +203,7 @@ class PretrainSamples:
         pairs = pairs.keep(cloud.row_N[pairs.point_M] >= 0)
         images, superpixels = None, stored.superpixels_IHW
         if recipe.augment_images.enabled:
-            pairs, images, superpixels = self._augment_images(token, pairs, superpixels, rng)
+            pairs, images, superpixels = self._augment_images(stored.jpegs, pairs, superpixels, rng)
         view = prepare_cloud(rotate_flip(raw_N4, rng), recipe.network, rng) if recipe.needs_second_view else None
         return _Sample(
             # Distances do not change with the augmentation, but for rounding.
@@ -214,13 +219,13 @@ class PretrainSamples:
         )
 
     def _augment_images(
-        self, token: str, pairs: _Pairs, superpixels_IHW: NDArray[np.uint16] | None, rng: np.random.Generator
+        self, jpegs: list[bytes], pairs: _Pairs, superpixels_IHW: NDArray[np.uint16] | None, rng: np.random.Generator
     ) -> tuple[_Pairs, Tensor, NDArray[np.uint16] | None]:
         """Crops and flips of the six images; pairs whose pixel is cut away go."""
         recipe = self._recipe.augment_images
         pixel_M3, keep_M = pairs.pixel_M3.astype(np.int64), np.zeros(len(pairs.label_M), bool)
         images, maps = [], []
-        for image, jpeg in enumerate(self._sources.drives.images(token)):
+        for image, jpeg in enumerate(jpegs):
             mine = np.flatnonzero(pixel_M3[:, 0] == image)
             crop = draw_crop(pixel_M3[mine, 1:], self._full_size, self._crop_size, recipe, rng)
             pixel_M3[mine, 1:], keep_M[mine] = crop.map_pixels(pixel_M3[mine, 1:])

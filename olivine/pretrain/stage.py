@@ -69,6 +69,8 @@ def run(
     order = Order(len(tokens), recipe.batch_size, recipe.epochs, recipe.seed)
     order.share(world.size, execution.accumulate)
     backbone = _first_backbone(recipe, start)
+    if execution.recompute_activations:
+        backbone.recompute_activations()
     teacher = _teacher(drives, tokens, recipe, world, cache)
     num_classes = len(weak_labels.manifest.summary["classes"])
     labels = Pack(weak_labels, cache=cache) if recipe.needs_labels else None
@@ -155,6 +157,8 @@ def _publish(
     counts = {"keyframes": len(tokens), "steps": len(course.history)}
     if course.skipped:
         counts["skipped_steps"], summary["skipped"] = len(course.skipped), course.skipped
+    if recipe.precision == "fp16":
+        counts["overflow_steps"] = len(course.overflowed)
     if recipe.occlusion.enabled:
         counts["hidden_pairs"] = sum(hidden_pairs.values())
     licences = weak_labels.manifest.licences

@@ -1,7 +1,7 @@
 """Recipes: functions that return the whole frozen configuration of a pipeline, one for each named way to run it.
 
-A name is that of a method, at the scale of the paper, or `METHOD@SCALE`. `demo`, `miniature` and `tiny_cpu` alone are
-OLIVINE.
+A name is that of a method, at the scale of the paper, or `METHOD@SCALE`. `demo`, `miniature`, `tiny_cpu` and those of
+SemanticKITTI alone are OLIVINE.
 """
 
 from __future__ import annotations
@@ -13,15 +13,18 @@ from olivine.errors import UsageError
 from olivine.recipes.demo import demo, tiny_cpu
 from olivine.recipes.methods import METHODS
 from olivine.recipes.miniature import miniature
-from olivine.recipes.paper import paper
+from olivine.recipes.paper import PROTOCOLS
+from olivine.recipes.semantickitti import FRACTIONS
 from olivine.recipes.whole import Recipe, override
 
 __all__ = ["METHODS", "RECIPES", "SCALES", "Recipe", "describe_recipes", "load_recipe", "override"]
 
-SCALES: dict[str, Callable[[], Recipe]] = {"paper": paper, "demo": demo, "miniature": miniature, "tiny_cpu": tiny_cpu}
-"""What a method is run at, by name."""
+SCALES: dict[str, Callable[[], Recipe]] = (
+    PROTOCOLS | FRACTIONS | {"demo": demo, "miniature": miniature, "tiny_cpu": tiny_cpu}
+)
+"""What a method is run at, by name: the protocols of the paper, on nuScenes and SemanticKITTI, and smaller ones."""
 
-RECIPES = (*METHODS, "demo", "miniature", "tiny_cpu")
+RECIPES = (*METHODS, *(scale for scale in SCALES if scale != "paper"))
 """Names without a scale; every method may also be followed by `@` and a scale."""
 
 

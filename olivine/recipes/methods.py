@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from olivine.models.image.recipe import EncoderRecipe
+from olivine.models.network_recipe import IntensityRecipe
 from olivine.pretrain.term_recipes import (
     ConsistencyRecipe,
     MomentumRecipe,
@@ -83,7 +84,7 @@ def olivine(base: Recipe) -> Recipe:
 
 
 def olivine_v1(base: Recipe) -> Recipe:
-    """OLIVINE's first release (V1): a tenth of the consistency term, categories weighed by their share of pairs."""
+    """OLIVINE's first release (V1): a tenth of the consistency term, categories weighed by share of pairs."""
     assert base.pretrain is not None
     consistency = base.pretrain.consistency.model_copy(update={"reduction": "point"})
     weight = 0.1 * base.pretrain.weight_consistency
@@ -93,7 +94,7 @@ def olivine_v1(base: Recipe) -> Recipe:
 
 
 def olivine_plus(base: Recipe) -> Recipe:
-    """Our improved mode: Cartesian voxels, corrected statistics, sure labels and visible pairs only, a ViT teacher."""
+    """Our improved mode: Cartesian voxels, corrected statistics, sure labels, visible pairs, a ViT teacher."""
     assert base.pretrain is not None
     old = base.pretrain.consistency
     consistency = ConsistencyRecipe(
@@ -164,10 +165,13 @@ def _improve_inputs(recipe: Recipe) -> Recipe:
         "intensity_scale": 1 / 255,
     }
     network = recipe.pretrain.network.model_copy(update=changes)
+    kept = recipe.finetune.network.intensity
+    # The same range as in pretraining, whatever the sensor's is.
+    tuned = network.model_copy(update={"intensity": IntensityRecipe(scale=255.0) if kept else None})
     teacher = EncoderRecipe(name="vit_small", family="dinov2", height=224, width=420)
     return recipe.model_copy(
         update={
             "pretrain": recipe.pretrain.model_copy(update={"network": network, "encoder": teacher}),
-            "finetune": recipe.finetune.model_copy(update={"network": network, "voxel_label": "majority"}),
+            "finetune": recipe.finetune.model_copy(update={"network": tuned, "voxel_label": "majority"}),
         }
     )

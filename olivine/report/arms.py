@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Any
@@ -90,15 +90,21 @@ def _cell(by_seed: dict[int, float | None]) -> dict[str, Any]:
     }
 
 
-def _difference(ours: dict[int, float | None], theirs: dict[int, float | None]) -> dict[str, Any] | None:
-    seeds, differences = [], []
+def paired_by_seed(ours: Mapping[int, float | None], theirs: Mapping[int, float | None]) -> dict[int, float]:
+    """`ours - theirs` of each seed that both have a value of, by seed."""
+    found = {}
     for seed in sorted(ours.keys() & theirs.keys()):
         one, other = ours[seed], theirs[seed]
         if one is not None and other is not None:
-            seeds.append(seed)
-            differences.append(one - other)
-    if not differences:
+            found[seed] = one - other
+    return found
+
+
+def _difference(ours: dict[int, float | None], theirs: dict[int, float | None]) -> dict[str, Any] | None:
+    by_seed = paired_by_seed(ours, theirs)
+    if not by_seed:
         return None
+    seeds, differences = list(by_seed), list(by_seed.values())
     interval = paired_interval(differences)
     return {
         "mean": fmean(differences),

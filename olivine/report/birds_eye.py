@@ -73,9 +73,9 @@ def encode_png(image: Image.Image, alt: str) -> Picture:
     return _encode(few, "png", alt, optimize=True)
 
 
-def encode_jpeg(image: Image.Image, alt: str) -> Picture:
-    """A photograph."""
-    return _encode(image, "jpeg", alt, quality=84)
+def encode_jpeg(image: Image.Image, alt: str, *, fine_colours: bool = False) -> Picture:
+    """A photograph; with `fine_colours` dots of a few pixels keep their colour, in a larger file."""
+    return _encode(image, "jpeg", alt, quality=84, **({"subsampling": 0} if fine_colours else {}))
 
 
 def _encode(image: Image.Image, format: str, alt: str, **options: Any) -> Picture:

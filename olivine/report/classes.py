@@ -10,9 +10,8 @@ import numpy as np
 
 from olivine.artifacts import Artifact
 from olivine.drives import Drives
-from olivine.nuscenes_categories import NUM_CATEGORIES
 from olivine.packs import bytes_array
-from olivine.report.colours import CATEGORIES, Swatch, weak_classes
+from olivine.report.colours import Swatch, hand_classes, weak_classes
 from olivine.report.curves import Chart
 from olivine.report.scans import spread
 from olivine.report.svg import Series, line_chart
@@ -47,14 +46,15 @@ class Bars:
 def count_classes(traced: Trace) -> list[Bars]:
     """Labelled points of fine-tuning and of the scored split, and weak-label pairs, by class."""
     tuned, scored = traced.runs[0].segmenter, traced.runs[0].metrics
+    categories = hand_classes(traced.drives)
     counts, title = _count_labelled(Drives(traced.drives), tuned.manifest.summary["keyframes"])
     confusion_CC = bytes_array(scored.read("confusion.npy"))
     bars = [
-        Bars(title, "points", list(zip(CATEGORIES, counts, strict=True))),
+        Bars(title, "points", list(zip(categories, counts, strict=True))),
         Bars(
             f"hand labels that are scored ({scored.manifest.summary['split']})",
             "points",
-            list(zip(CATEGORIES, confusion_CC[1:].sum(axis=1).tolist(), strict=True)),
+            list(zip(categories, confusion_CC[1:].sum(axis=1).tolist(), strict=True)),
         ),
     ]
     labels = traced.of_kind("weak_labels")
@@ -66,11 +66,11 @@ def count_classes(traced: Trace) -> list[Bars]:
 
 
 def _count_labelled(drives: Drives, tokens: Sequence[str]) -> tuple[list[int], str]:
-    """Points of each class 1..16 in the labelled keyframes, in an even sample of them where there are many."""
+    """Points of each class 1, 2, ... in the labelled keyframes, in an even sample of them where there are many."""
     chosen = spread(list(tokens), _MOST_KEYFRAMES)
-    counts = np.zeros(NUM_CATEGORIES + 1, np.int64)
+    counts = np.zeros(drives.num_ids, np.int64)
     for token in chosen:
-        counts += np.bincount(drives.lidarseg(token), minlength=NUM_CATEGORIES + 1)
+        counts += np.bincount(drives.lidarseg(token), minlength=drives.num_ids)
     sample = f", {len(chosen)} of {len(tokens)} keyframes" if len(chosen) < len(tokens) else ""
     return counts[1:].tolist(), f"hand labels that fine-tuning sees{sample}"
 

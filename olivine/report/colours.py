@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from olivine.artifacts import Artifact
+from olivine.drives.classes import class_colours, class_names
 from olivine.nuscenes_categories import CATEGORY_COLORS, CATEGORY_NAMES
 
 RIGHT, WRONG = (180, 180, 186), (214, 28, 44)
 UNLABELLED, NOT_SEEN = (150, 150, 156), (226, 226, 230)
 _BACKGROUND = (120, 120, 140)
+_GOLDEN = 0.618034
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,24 @@ class Swatch:
 
 
 CATEGORIES = tuple(Swatch(name, rgb) for name, rgb in zip(CATEGORY_NAMES, CATEGORY_COLORS, strict=True))
-"""The classes 1..16 in order."""
+"""The classes 1..16 of nuScenes in order."""
+
+
+def hand_classes(drives: Artifact) -> list[Swatch]:
+    """The classes 1, 2, ... of the hand labels, each in the colour that its data set gives it, or in one of its own."""
+    named = zip(class_names(drives.manifest), class_colours(drives.manifest), strict=True)
+    return [Swatch(name, rgb or _spread_hue(number)) for number, (name, rgb) in enumerate(named)]
+
+
+def _spread_hue(number: int) -> tuple[int, int, int]:
+    """Colours that keep apart however many there are: hues by the golden ratio, in three lightnesses."""
+    red, green, blue = colorsys.hls_to_rgb(number * _GOLDEN % 1, (0.42, 0.58, 0.3)[number % 3], 0.7)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def weak_classes(weak_labels: Artifact) -> list[Swatch]:
     """The weak classes in the order of their ids, each in the colour of the first category that it covers."""
-    colours = dict(zip(CATEGORY_NAMES, CATEGORY_COLORS, strict=True))
+    colours = {swatch.name: swatch.rgb for swatch in CATEGORIES}
     return [
         Swatch(item["name"], colours[item["nuscenes"][0]] if item["nuscenes"] else _BACKGROUND)
         for item in _class_list(weak_labels)

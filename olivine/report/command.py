@@ -1,4 +1,4 @@
-"""`olivine report` and `olivine compare`: from ids of metrics to a page, by hand and as a pipeline step."""
+"""`olivine report`: from ids of metrics to a page, by hand and as a pipeline step."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from rich.console import Console
 from olivine.artifacts import Artifact, find_artifact
 from olivine.errors import UsageError
 from olivine.kfp_io import ExecutorInput
-from olivine.report.compare import Comparison, compare, render_comparison
-from olivine.report.page import write_report, write_whole
+from olivine.report.page import write_report
 from olivine.report.setting import setting_lines
 from olivine.report.summary import summarise
 from olivine.report.table import print_table
@@ -43,47 +42,18 @@ def run_report_executor(executor_input: str) -> None:
     Raises:
         UsageError: a parameter is missing, unknown or not what it must be; else what `write_report` raises.
     """
-    io = _parse("report", executor_input)
-    store = open_store(_text(io, "store"))
-    metrics = _find(store, [*_ids(io, "baseline_ids"), *_ids(io, "metrics_ids")])
-    write_report(store, metrics, io.output_path("report"), _text(io, "title"))
+    io = parse_step("report", executor_input)
+    store = open_store(read_text(io, "store"))
+    metrics = _find(store, [*read_ids(io, "baseline_ids"), *read_ids(io, "metrics_ids")])
+    write_report(store, metrics, io.output_path("report"), read_text(io, "title"))
     summary = summarise(store, metrics)
     facts = {f"miou_{name}": arm["miou"] for name, arm in summary["arms"].items()}
     metadata = {**facts, "paired_gain": summary["paired_gain"]["mean"], "num_seeds": len(summary["seeds"])}
     io.write_raw("report", {name: value for name, value in metadata.items() if value is not None}, {})
 
 
-def run_compare(store_url: str, ids: Sequence[str], baseline_ids: Sequence[str], out: Path, title: str) -> Comparison:
-    """Compare the metrics with these ids with those of a baseline and write the table, one page, to `out`.
-
-    Raises:
-        UsageError: no such metrics, or metrics that cannot be compared; `out` cannot be written.
-    """
-    store = open_store(store_url)
-    comparison = compare(store, _find(store, ids), _find(store, baseline_ids))
-    write_whole(out, render_comparison(comparison, title).encode())
-    return comparison
-
-
-def run_compare_executor(executor_input: str) -> None:
-    """Write the table as a pipeline step: parameters as those of `run_report_executor`, the page `comparison` out.
-
-    Ids come out of loops within loops, and may be lists of lists.
-
-    Raises:
-        UsageError: a parameter is missing, unknown or not what it must be; else what `run_compare` raises.
-    """
-    io = _parse("compare", executor_input)
-    url, ids, baseline_ids = _text(io, "store"), _ids(io, "metrics_ids"), _ids(io, "baseline_ids")
-    comparison = run_compare(url, ids, baseline_ids, io.output_path("comparison"), _text(io, "title"))
-    metadata: dict[str, Any] = {"baseline": comparison.baseline, "split": comparison.split}
-    for row in comparison.rows:
-        facts = {"miou": row.miou, "difference": row.difference}
-        metadata |= {f"{name} {row.arm} {row.fraction}": fact for name, fact in facts.items() if fact is not None}
-    io.write_raw("comparison", metadata, {})
-
-
-def _parse(step: str, executor_input: str) -> ExecutorInput:
+def parse_step(step: str, executor_input: str) -> ExecutorInput:
+    """What KFP gave a step about metrics; UsageError for a parameter that it does not have."""
     io = ExecutorInput.parse(executor_input)
     unknown = io.parameters.keys() - set(_PARAMETERS)
     if unknown:
@@ -95,14 +65,16 @@ def _find(store: Store, ids: Sequence[str]) -> list[Artifact]:
     return [find_artifact(store, "evaluate", id) for id in ids]
 
 
-def _text(io: ExecutorInput, name: str) -> str:
+def read_text(io: ExecutorInput, name: str) -> str:
+    """A parameter that must be text; else UsageError."""
     value: Any = io.parameters.get(name)
     if not isinstance(value, str) or not value:
         raise UsageError(f"the parameter {name!r} is {value!r}, but must be text.")
     return value
 
 
-def _ids(io: ExecutorInput, name: str) -> list[str]:
+def read_ids(io: ExecutorInput, name: str) -> list[str]:
+    """A parameter that must be a list of ids, or of such lists; else UsageError. A missing one is empty."""
     value: Any = io.parameters.get(name) or []
     ids = list(_flatten(value))
     if not isinstance(value, list) or not all(isinstance(item, str) for item in ids):

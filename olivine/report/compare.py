@@ -1,11 +1,11 @@
-"""Recipes compared at label fractions: one row for each, its mean mIoU, and the paired difference to a baseline.
+"""Results of any number of arms, side by side: one row for each arm and regime, paired with those of the first arm.
 
 `olivine report` tells everything about two arms at one fraction; this table tells one thing about many.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -14,6 +14,8 @@ from typing import Any
 from olivine import __version__
 from olivine.artifacts import Artifact
 from olivine.errors import UsageError
+from olivine.report.arms import paired_by_seed
+from olivine.report.differences import GROUPS, Difference
 from olivine.report.interval import paired_interval
 from olivine.report.page import environment
 from olivine.report.summary import SEEDS_FOR_A_CLAIM, mean_known
@@ -22,14 +24,31 @@ from olivine.store import Store
 
 
 @dataclass(frozen=True)
+class Regime:
+    """How much was labelled, how the network was judged and on what: only results of one regime are paired."""
+
+    every_nth: int
+    unit: str
+    frozen: str
+    split: str
+    drives: str
+    """Id of the drives that were scored."""
+
+    @property
+    def fraction(self) -> str:
+        """Label fraction and, for linear probing, that it is."""
+        return f"1/{self.every_nth} by {self.unit}" + ("" if self.frozen == "no" else f", probed ({self.frozen})")
+
+
+@dataclass(frozen=True)
 class Row:
-    """One arm at one label fraction. mIoU and differences are shares 0..1; None where a run has no mIoU."""
+    """One arm under one regime. mIoU and differences are shares 0..1; None where a run has no mIoU."""
 
     arm: str
-    fraction: str
+    regime: Regime
     miou_by_seed: dict[int, float | None]
     differences: list[float]
-    """Paired with the baseline: of equal seeds at the same fraction. Empty for the baseline itself."""
+    """Paired with the baseline: of equal seeds under the same regime. Empty for the baseline itself."""
 
     @property
     def miou(self) -> float | None:
@@ -51,76 +70,137 @@ class Row:
         """Whether there are pairs enough to claim anything."""
         return len(self.differences) >= SEEDS_FOR_A_CLAIM
 
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "arm": self.arm,
+            "fraction": self.regime.fraction,
+            "split": self.regime.split,
+            "drives": self.regime.drives,
+            "miou": self.miou,
+            "miou_by_seed": self.miou_by_seed,
+            "difference": self.difference,
+            "interval": self.interval,
+            "num_pairs": len(self.differences),
+        }
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows by fraction, fewest labels first; the baseline leads each fraction."""
+    """Rows by regime, fewest labels first; the baseline leads each regime. And what differs behind them, by group."""
 
-    baseline: str
-    split: str
-    rows: tuple[Row, ...]
+    arms: Mapping[str, Sequence[str]]
+    """Ids of what each arm is, by its name; the first is the baseline."""
+
+    rows: Sequence[Row]
+    differences: Mapping[str, Sequence[Difference]]
+    notes: Sequence[str] = ()
+    """What weakens the numbers, as sentences."""
+
+    @property
+    def baseline(self) -> str:
+        """Name of the arm that the others are compared with."""
+        return next(iter(self.arms))
+
+    @property
+    def splits(self) -> list[str]:
+        """Splits that were scored."""
+        return list(dict.fromkeys(row.regime.split for row in self.rows))
+
+    @property
+    def claims(self) -> bool:
+        """Whether each row has pairs enough to claim anything."""
+        return all(row.claims for row in self.rows if row.arm != self.baseline)
+
+    def name_regime(self, row: Row) -> str:
+        """The regime of a row, with the split and the drives where rows differ in them."""
+        regime, name = row.regime, row.regime.fraction
+        if len(self.splits) > 1:
+            name += f", {regime.split}"
+        return name + (f", drives {regime.drives[:6]}" if len({row.regime.drives for row in self.rows}) > 1 else "")
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON values, for a script."""
         return {
             "baseline": self.baseline,
-            "split": self.split,
-            "rows": [
-                {
-                    "arm": row.arm,
-                    "fraction": row.fraction,
-                    "miou": row.miou,
-                    "miou_by_seed": row.miou_by_seed,
-                    "difference": row.difference,
-                    "interval": row.interval,
-                    "num_pairs": len(row.differences),
-                }
-                for row in self.rows
-            ],
+            "notes": list(self.notes),
+            "arms": {name: list(ids) for name, ids in self.arms.items()},
+            "differences": {
+                group: [difference.as_json(list(self.arms)) for difference in found]
+                for group, found in self.differences.items()
+            },
+            "rows": [row.as_json() for row in self.rows],
         }
 
 
-def compare(store: Store, metrics: Sequence[Artifact], baseline: Sequence[Artifact]) -> Comparison:
-    """Compare `metrics`, of any arms and label fractions, with those of one `baseline` arm.
+def compare_results(store: Store, arms: Mapping[str, Sequence[Artifact]]) -> list[Row]:
+    """Rows of the arms whose metrics are given by name; the first arm is the baseline.
 
-    An arm is a backbone, or random parameters; it bears the name of its method, and of its backbone where two have one
-    method. Metrics that are given twice count once.
+    Metrics that are given twice count once; an arm may have none.
 
     Raises:
-        UsageError: no metrics or no baseline; a baseline of several arms; runs on other drives or splits; runs that
-            differ in more than arm, fraction and seed. IntegrityError: a segmenter is missing.
+        UsageError: what is given is no metrics; an arm has two of one seed under one regime.
+        IntegrityError: a segmenter is missing.
+    """
+    cells: dict[tuple[Regime, str], dict[int, float | None]] = {}
+    for arm, metrics in arms.items():
+        for artifact in {item.id: item for item in metrics}.values():
+            run = open_run(store, artifact)
+            cell = cells.setdefault((_regime(run), arm), {})
+            if run.seed in cell:
+                raise UsageError(
+                    f"arm {arm} has two metrics of seed {run.seed} at {_regime(run).fraction}: their recipes differ in "
+                    "more than label fraction and seed. Name the segmenters or metrics that you mean."
+                )
+            cell[run.seed] = artifact.manifest.summary["miou"]
+    order = list(arms)
+    keys = sorted(cells, key=lambda key: (-key[0].every_nth, *list(vars(key[0]).values())[1:], order.index(key[1])))
+    return [_row(regime, arm, cells, order[0]) for regime, arm in keys]
+
+
+def arms_by_backbone(
+    store: Store, metrics: Sequence[Artifact], baseline: Sequence[Artifact]
+) -> dict[str, list[Artifact]]:
+    """`metrics`, of any arms, and those of one `baseline` arm, by arm; the baseline first.
+
+    An arm is a backbone, or random parameters; it bears the name of its method, and of its backbone where two have one
+    method.
+
+    Raises:
+        UsageError: no metrics or no baseline; a baseline of several arms.
     """
     runs = {artifact.id: open_run(store, artifact) for artifact in [*baseline, *metrics]}
     if not baseline or len(runs) == len({artifact.id for artifact in baseline}):
         raise UsageError("a comparison needs the metrics of a baseline, and those of at least one other arm.")
-    _check_shared(list(runs.values()))
     names = _name_arms(list(runs.values()))
+    arms: dict[str, list[Artifact]] = {}
+    for run in runs.values():
+        arms.setdefault(names[_arm_key(run)], []).append(run.metrics)
     first = {names[_arm_key(runs[artifact.id])] for artifact in baseline}
     if len(first) > 1:
         raise UsageError(f"the baseline is of several arms ({', '.join(sorted(first))}): give the metrics of one.")
-    (name,) = first
-    cells = _fill_cells(runs.values(), names)
-    order = [name, *(arm for arm in dict.fromkeys(names.values()) if arm != name)]
-    keys = sorted(cells, key=lambda key: (-key[1], key[2], order.index(key[0])))
-    rows = tuple(_row(arm, every_nth, unit, cells, name) for arm, every_nth, unit in keys)
-    return Comparison(name, str(next(iter(runs.values())).metrics.manifest.summary["split"]), rows)
+    return arms
 
 
 def render_comparison(comparison: Comparison, title: str) -> str:
-    """The table as one self-contained HTML page, which runs no script and asks no server for anything."""
+    """The comparison as one self-contained HTML page, which runs no script and asks no server for anything."""
     template = environment().get_template("comparison.html")
     return template.render(
         title=title,
         version=__version__,
         style=(Path(__file__).parent / "page.css").read_text(),
         comparison=comparison,
+        groups=GROUPS,
         seeds_for_a_claim=SEEDS_FOR_A_CLAIM,
-        claims=all(row.claims for row in comparison.rows if row.arm != comparison.baseline),
     )
 
 
-_Key = tuple[str, int, str]
-"""Arm, N of the fraction 1/N, and what it counts."""
+def _regime(run: Run) -> Regime:
+    recipe, scored = run.segmenter.manifest.recipe, run.metrics.manifest
+    summary, drives = scored.summary, scored.inputs["drives"].id
+    return Regime(
+        int(recipe["every_nth"]), str(recipe["fraction_unit"]), str(summary["frozen"]), str(summary["split"]), drives
+    )
 
 
 def _arm_key(run: Run) -> str:
@@ -135,36 +215,7 @@ def _name_arms(runs: Sequence[Run]) -> dict[str, str]:
     return {key: f"{method} {key[:6]}" if method in shared else method for key, method in methods.items()}
 
 
-def _fill_cells(runs: Iterable[Run], names: dict[str, str]) -> dict[_Key, dict[int, float | None]]:
-    cells: dict[_Key, dict[int, float | None]] = {}
-    for run in runs:
-        recipe = run.segmenter.manifest.recipe
-        key = names[_arm_key(run)], int(recipe["every_nth"]), str(recipe["fraction_unit"])
-        cell = cells.setdefault(key, {})
-        if run.seed in cell:
-            raise UsageError(
-                f"arm {key[0]} at 1/{key[1]} has two metrics of seed {run.seed}: give runs that differ in recipe, "
-                "label fraction and seed alone."
-            )
-        cell[run.seed] = run.metrics.manifest.summary["miou"]
-    return cells
-
-
-def _row(arm: str, every_nth: int, unit: str, cells: dict[_Key, dict[int, float | None]], baseline: str) -> Row:
-    ours, theirs = cells[arm, every_nth, unit], cells.get((baseline, every_nth, unit), {})
-    pairs = [(ours[seed], theirs.get(seed)) for seed in sorted(ours)] if arm != baseline else []
-    differences = [mine - other for mine, other in pairs if mine is not None and other is not None]
-    by_seed = {seed: ours[seed] for seed in sorted(ours)}
-    return Row(arm, f"1/{every_nth} by {unit}", by_seed, differences)
-
-
-def _check_shared(runs: Sequence[Run]) -> None:
-    shared = {
-        "splits": [str(run.metrics.manifest.summary["split"]) for run in runs],
-        "drives": [run.metrics.manifest.inputs["drives"].id[:12] for run in runs],
-        "training of the backbone (frozen)": [str(run.metrics.manifest.summary["frozen"]) for run in runs],
-    }
-    for what, values in shared.items():
-        different = list(dict.fromkeys(values))
-        if len(different) > 1:
-            raise UsageError(f"runs with different {what} ({', '.join(different)}) cannot be compared: choose one.")
+def _row(regime: Regime, arm: str, cells: Mapping[tuple[Regime, str], dict[int, float | None]], baseline: str) -> Row:
+    ours = dict(sorted(cells[regime, arm].items()))
+    theirs = cells.get((regime, baseline), {})
+    return Row(arm, regime, ours, [] if arm == baseline else list(paired_by_seed(ours, theirs).values()))

@@ -21,6 +21,8 @@ _HEIGHT_OF = {
     "image_features": 0.66,
     "backbone": 0.28,
 }
+# Drives of a backbone that is fine-tuned on others.
+_PRETRAINING_DRIVES = 0.36
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,12 @@ def _place_boxes(traced: Trace) -> dict[str, _Box]:
         if row is not None:
             y = _TOP + (row + 0.5) * room / len(rows) - _BOX[1] / 2
         else:
-            y = _TOP + _HEIGHT_OF.get(kind, 0.5) * room - _BOX[1] / 2 + backbones * _ROW
+            share = (
+                _PRETRAINING_DRIVES
+                if kind == "drives" and artifact.id != traced.drives.id
+                else _HEIGHT_OF.get(kind, 0.5)
+            )
+            y = _TOP + share * room - _BOX[1] / 2 + backbones * _ROW
             backbones += kind == "backbone"
         arm, seed = traced.owner(artifact)
         boxes[artifact.id] = _Box(artifact, "" if arm is None else f"{arm} {seed}", _column(artifact.manifest.stage), y)

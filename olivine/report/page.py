@@ -1,4 +1,4 @@
-"""The page: one HTML file that opens from disk, asks no server for anything and runs no script."""
+"""The page: one HTML file that opens from disk and asks no server for anything. One script may draw one figure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import jinja2
 from olivine import __version__
 from olivine.artifacts import Artifact
 from olivine.errors import DiskFullError, UsageError
-from olivine.nuscenes_categories import CATEGORY_NAMES
 from olivine.report.classes import count_classes, draw_weights
-from olivine.report.colours import CATEGORIES
+from olivine.report.colours import hand_classes
 from olivine.report.costs import stage_costs
 from olivine.report.curves import draw_finetuning, draw_pretraining, measure_plateaus
+from olivine.report.figures.in_report import draw_report_figures
 from olivine.report.lineage_graph import draw_lineage
 from olivine.report.results import draw_confusions, draw_seeds
 from olivine.report.scans import draw_scans
@@ -62,12 +62,11 @@ def render_report(store: Store, metrics: Sequence[Artifact], title: str) -> str:
             summary=summary,
             setting=read_setting(traced),
             seeds_for_a_claim=SEEDS_FOR_A_CLAIM,
-            category_names=CATEGORY_NAMES,
-            categories=CATEGORIES,
+            categories=hand_classes(traced.drives),
             seeds_chart=draw_seeds(summary),
             confusions=draw_confusions(traced),
             class_bars=count_classes(traced),
-            weak_labels=draw_weak_labels(traced.drives, weak_labels) if weak_labels else None,
+            weak_labels=draw_weak_labels(traced.input_of(weak_labels, "drives"), weak_labels) if weak_labels else None,
             weights=draw_weights(density_weights) if density_weights else [],
             weight_variant=density_weights.manifest.summary["variant"] if density_weights else None,
             pretraining=draw_pretraining(backbone) if backbone else [],
@@ -77,6 +76,7 @@ def render_report(store: Store, metrics: Sequence[Artifact], title: str) -> str:
             costs=stage_costs(traced),
             licences=_licences(traced),
             lineage=draw_lineage(traced),
+            figures=draw_report_figures(traced),
         )
     )
 

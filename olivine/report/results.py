@@ -8,7 +8,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from olivine.nuscenes_categories import CATEGORY_NAMES, NUM_CATEGORIES
+from olivine.drives.classes import class_names
 from olivine.packs import bytes_array
 from olivine.report.curves import Chart
 from olivine.report.svg import Axis, figure_svg, format_tick, text
@@ -60,9 +60,14 @@ def draw_confusions(traced: Trace) -> list[Chart]:
     for arm in traced.arms:
         counts_CC = sum(bytes_array(run.metrics.read("confusion.npy"))[1:, 1:] for run in traced.of_arm(arm))
         title = f"Confusion matrix, fine-tuned from {arm}"
-        names, right_CC = list(CATEGORY_NAMES), np.eye(NUM_CATEGORIES, dtype=bool)
+        names = list(class_names(traced.drives.manifest))
         counts_CC = np.asarray(counts_CC, np.int64)
-        charts.append(Chart(arm, heat_map(title, counts_CC, (names, names), right_CC, ("predicted as", "points"))))
+        charts.append(
+            Chart(
+                arm,
+                heat_map(title, counts_CC, (names, names), np.eye(len(names), dtype=bool), ("predicted as", "points")),
+            )
+        )
     return charts
 
 

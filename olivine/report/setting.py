@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from olivine.artifacts import Artifact
+from olivine.artifacts import Artifact, Manifest
 from olivine.report.trace import Trace, trace
 from olivine.store import Store
 
-_LABEL_KINDS = {
+_STAND_IN = "STAND-IN: "
+LABEL_KINDS = {
     "simulated": "SIMULATED weak labels: the simulator's own renderings, made wrong on purpose. No labeler ran.",
     "truth": "Weak labels are the HAND LABELS themselves (an upper bound, not a result).",
     "import": "Weak labels were imported; how right they are was not measured.",
 }
+"""By kind of labeler, what its labels are."""
+SYNTHETIC = "SYNTHETIC drives: ray-cast streets, not recordings."
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,22 @@ class Setting:
     label_coverage: float | None
     encoder: str | None
     encoder_note: str | None
+    transfer: str | None = None
+    """The data set of scans, where a backbone came from other drives."""
 
     def lines(self) -> list[str]:
         """The facts as sentences, the ones that weaken a claim first."""
-        return [line for line in (self._drives(), self._labels(), self._encoder(), self._scope()) if line]
+        return [
+            line for line in (self._drives(), self._labels(), self._encoder(), self._transfer(), self._scope()) if line
+        ]
 
     def _drives(self) -> str:
-        return "SYNTHETIC drives: ray-cast streets, not recordings." if self.synthetic else ""
+        return SYNTHETIC if self.synthetic else ""
 
     def _labels(self) -> str:
         if self.label_kind is None:
             return ""
-        line = _LABEL_KINDS.get(self.label_kind, f"Weak labels: {self.label_kind}.")
+        line = LABEL_KINDS.get(self.label_kind, f"Weak labels: {self.label_kind}.")
         if self.label_accuracy is None or self.label_coverage is None:
             return line
         return (
@@ -53,14 +60,31 @@ class Setting:
         if self.encoder is None:
             return ""
         if self.encoder_note:
-            return f"STAND-IN: {self.encoder_note}"
+            return f"{_STAND_IN}{self.encoder_note}"
         return f"Image encoder: {self.encoder}, pretrained and frozen."
+
+    def _transfer(self) -> str:
+        if self.transfer is None:
+            return ""
+        return f"Backbones were pretrained on other drives, and fine-tuned and scored on scans of {self.transfer}."
 
     def _scope(self) -> str:
         return (
             f"Fine-tuned on {self.fraction} of the train labels ({self.num_labelled_keyframes} keyframes), scored on "
             f"{self.num_scored_keyframes} keyframes of the split {self.split}."
         )
+
+
+def caveats(manifest: Manifest) -> list[str]:
+    """What about one artifact weakens every number that was made from it, as sentences."""
+    summary, lines = manifest.summary, []
+    if manifest.kind == "drives" and summary.get("synthetic"):
+        lines.append(SYNTHETIC)
+    if manifest.kind == "weak_labels" and summary.get("kind") in LABEL_KINDS:
+        lines.append(LABEL_KINDS[summary["kind"]])
+    if manifest.kind == "backbone" and (note := (summary.get("encoder") or {}).get("note")):
+        lines.append(f"{_STAND_IN}{note}")
+    return lines
 
 
 def setting_lines(store: Store, metrics: Sequence[Artifact]) -> list[str]:
@@ -74,8 +98,9 @@ def read_setting(traced: Trace) -> Setting:
     labels, backbone = traced.of_kind("weak_labels"), traced.of_kind("backbone")
     label_summary = labels.manifest.summary if labels else {}
     encoder = backbone.manifest.summary["encoder"] if backbone else {}
+    drives = [artifact.manifest for artifact in traced.artifacts if artifact.manifest.kind == "drives"]
     return Setting(
-        synthetic=bool(traced.drives.manifest.summary["synthetic"]),
+        synthetic=any(manifest.summary["synthetic"] for manifest in drives),
         split=scored.summary["split"],
         num_scored_keyframes=scored.counts["keyframes"],
         fraction=tuned.summary["fraction"],
@@ -85,4 +110,5 @@ def read_setting(traced: Trace) -> Setting:
         label_coverage=label_summary.get("coverage"),
         encoder=encoder.get("encoder"),
         encoder_note=encoder.get("note"),
+        transfer=traced.drives.manifest.summary.get("data_set") if len(drives) > 1 else None,
     )

@@ -7,7 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from olivine.artifacts import Artifact
-from olivine.nuscenes_categories import CATEGORY_NAMES
+from olivine.drives.classes import class_names
 from olivine.report.costs import stage_costs
 from olivine.report.interval import paired_interval
 from olivine.report.trace import RANDOM, Run, Trace, trace
@@ -50,7 +50,8 @@ def summarise_trace(traced: Trace) -> dict[str, Any]:
 
 def _arm(runs: Sequence[Run]) -> dict[str, Any]:
     scores = [run.metrics.manifest.summary for run in runs]
-    per_category = {name: mean_known(score["per_category"][name] for score in scores) for name in CATEGORY_NAMES}
+    names = class_names(runs[0].metrics.manifest)
+    per_category = {name: mean_known(score["per_category"][name] for score in scores) for name in names}
     by_seed = [score["miou"] for score in scores]
     return {"miou": mean_known(by_seed), "miou_by_seed": by_seed, "per_category": per_category}
 

@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from olivine.nuscenes_categories import CATEGORY_NAMES
 from olivine.report.summary import SEEDS_FOR_A_CLAIM, paired_differences, pretrained_arm
 from olivine.report.trace import RANDOM
 
@@ -78,7 +77,7 @@ def _category_table(arms: dict[str, Any]) -> Table:
     paired = pretrained_arm(arms)
     if paired:
         table.add_column("difference", justify="right")
-    for category in CATEGORY_NAMES:
+    for category in next(iter(arms.values()))["per_category"]:
         cells = [percent(arm["per_category"][category]) for arm in arms.values()]
         if paired:
             values = (arms[name]["per_category"][category] for name in (paired, RANDOM))

@@ -47,8 +47,13 @@ class Trace:
 
     @property
     def drives(self) -> Artifact:
-        """The drives that all runs share."""
-        return self._of_kind("drives")[0]
+        """The drives that all runs were fine-tuned and scored on."""
+        return self.input_of(self.runs[0].metrics, "drives")
+
+    def input_of(self, artifact: Artifact, port: str) -> Artifact:
+        """What an artifact of the trace was made from."""
+        id = artifact.manifest.inputs[port].id
+        return next(item for item in self.artifacts if item.id == id)
 
     def of_kind(self, kind: str) -> Artifact | None:
         """The first artifact of a kind; None where no arm was pretrained."""
@@ -155,7 +160,8 @@ def _check_shared(runs: Sequence[Run], artifacts: Sequence[Artifact]) -> None:
     shared = {
         "splits": [run.metrics.manifest.summary["split"] for run in runs],
         "label fractions": [run.metrics.manifest.summary["fraction"] for run in runs],
-        "drives": _ids(artifacts, "drives"),
+        # A backbone may come from other drives, all arms from the same: those of the weak labels.
+        "drives": [item.manifest.inputs["drives"].id[:12] for run in runs for item in (run.metrics, run.segmenter)],
         "weak labels": _ids(artifacts, "weak_labels"),
     }
     for what, values in shared.items():

@@ -22,6 +22,7 @@ from olivine.report.colours import (
     right_or_wrong,
     weak_classes,
 )
+from olivine.report.figures.cameras import draw_over_image
 from olivine.report.scans import spread
 
 _NUM_IMAGES = 2
@@ -89,32 +90,37 @@ def draw_image(
     with Image.open(io.BytesIO(drives.images(token)[number])) as file:
         plain = file.convert("RGB")
     mask = labels.whole(token).get(f"{camera}.png")
-    if mask:
-        with Image.open(io.BytesIO(mask)) as file:
-            label_HW = np.asarray(file)
-    else:
-        label_HW = _scatter(drives.keyframe(token), read_pair_labels(labels, token), number, plain.size)
     what = f"{camera} of {scene}"
-    labelled = _shrink(_blend(plain, label_HW, swatches))
+    drawn = (
+        _draw_mask(plain, mask, what, swatches)
+        if mask
+        else _draw_pairs(drives, labels, token, number, plain, what, swatches)
+    )
     return LabelledImage(
         camera,
         scene,
         encode_jpeg(_shrink(plain), f"{what}: the image as it is."),
-        encode_jpeg(labelled, f"{what}, coloured by weak label: {_named(label_HW, swatches)}; grey is unlabelled."),
+        drawn,
         has_mask=bool(mask),
     )
 
 
-def _scatter(keyframe: Keyframe, label_M: NDArray[np.uint8], camera: int, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Labels of pairs as dots in an empty mask [H, W], for labelers that know points alone."""
-    label_HW = np.full((size[1], size[0]), _IGNORE_ID, np.uint8)
-    here_M = keyframe.pair_pixel_M3[:, 0] == camera
-    row, column = keyframe.pair_pixel_M3[here_M, 1:].T.astype(np.int64)
-    for down in (-1, 0, 1):
-        for right in (-1, 0, 1):
-            place = (row + down).clip(0, size[1] - 1), (column + right).clip(0, size[0] - 1)
-            label_HW[place] = label_M[here_M]
-    return label_HW
+def _draw_mask(plain: Image.Image, mask: bytes, what: str, swatches: list[Swatch]) -> Picture:
+    with Image.open(io.BytesIO(mask)) as file:
+        label_HW = np.asarray(file)
+    alt = f"{what}, coloured by weak label: {_named(label_HW, swatches)}; grey is unlabelled."
+    return encode_jpeg(_shrink(_blend(plain, label_HW, swatches)), alt)
+
+
+def _draw_pairs(
+    drives: Drives, labels: Pack, token: str, camera: int, plain: Image.Image, what: str, swatches: list[Swatch]
+) -> Picture:
+    """Dots where pairs are labelled, for labelers that know points alone."""
+    keyframe, label_M = drives.keyframe(token), read_pair_labels(labels, token)
+    mine_M = (keyframe.pair_pixel_M3[:, 0] == camera) & (label_M != _IGNORE_ID)
+    place_K2 = (keyframe.pair_pixel_M3[mine_M, 1:] + 0.5) / np.array([plain.height, plain.width], np.float64)
+    alt = f"{what}, dots coloured by weak label: {_named(label_M[mine_M], swatches)}; nothing is known elsewhere."
+    return draw_over_image(_shrink(plain), place_K2, colour_table(swatches, first_id=0)[label_M[mine_M]], alt)
 
 
 def _blend(plain: Image.Image, label_HW: NDArray[np.uint8], swatches: list[Swatch]) -> Image.Image:
@@ -134,8 +140,8 @@ def _shrink(image: Image.Image) -> Image.Image:
     return image.resize(size, Image.Resampling.BILINEAR)
 
 
-def _named(label_HW: NDArray[np.uint8], swatches: list[Swatch]) -> str:
-    names = [swatches[id].name for id in np.unique(label_HW) if id < len(swatches)]
+def _named(labels: NDArray[np.uint8], swatches: list[Swatch]) -> str:
+    names = [swatches[id].name for id in np.unique(labels) if id < len(swatches)]
     return ", ".join(names) or "none"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -24,10 +25,13 @@ from obstore.store import S3Store
 
 from olivine.errors import ConfigError, DiskFullError, OlivineError, StoreError
 from olivine.store.keys import Location
+from olivine.store.pieces import Pieces
 from olivine.store.settings import S3Settings
 
 # An upload of this size or more gets an hour instead of a minute, and a look whether it is there before it is sent.
 _BULK_BYTES = 64 << 20
+# Content of several parts is sent, and read back to be compared, so many parts at once. S3 takes 10 000 parts.
+_PART_BYTES, _PARTS_AT_ONCE, _MOST_PARTS = 8 << 20, 4, 10_000
 _ATTEMPTS = 6
 _DENIED = ("403 Forbidden", "401 Unauthorized", "169.254.169.254")
 _FULL = ("QuotaExceeded", "507 Insufficient Storage", "No space left")
@@ -48,11 +52,41 @@ class Bucket:
         size_bytes = data.stat().st_size if isinstance(data, Path) else len(data)
         if size_bytes >= _BULK_BYTES and self.size(key) is not None:
             return False
-        return self._put(key, data, size_bytes, "create")
+        return self._put(key, lambda: data, size_bytes, mode="create", use_multipart=False)
+
+    def create_content(self, pieces: Pieces, key: Callable[[], str]) -> bool:
+        """As `create`, of bytes whose digest is in their key; large ones go in parts, several at once.
+
+        S3 knows no create-only end of such an upload in this client, so there is a look before it: what another writer
+        puts there meanwhile has the same digest, and readers see one or the other whole.
+        """
+        name, size_bytes = key(), len(pieces)
+        if size_bytes <= _PART_BYTES:
+            return self.create(name, pieces.slice(0, size_bytes))
+        if self.size(name) is not None:
+            return False
+        part_bytes = max(_PART_BYTES, -(-size_bytes // _MOST_PARTS))
+        options = {"use_multipart": True, "chunk_size": part_bytes, "max_concurrency": _PARTS_AT_ONCE}
+        return self._put(name, lambda: pieces.chunks(part_bytes), size_bytes, **options)
+
+    def holds(self, key: str, pieces: Pieces) -> bool:
+        """Whether `key` has these bytes and no others; FileNotFoundError when there is none."""
+        size_bytes = self.size(key)
+        if size_bytes is None:
+            raise FileNotFoundError(key)
+        if size_bytes != len(pieces):
+            return False
+
+        def same(offset: int) -> bool:
+            return self.read_range(key, offset, _PART_BYTES) == pieces.slice(offset, _PART_BYTES)
+
+        with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+            return all(pool.map(same, range(0, size_bytes, _PART_BYTES)))
 
     def swap(self, key: str, data: bytes, tag: str | None) -> bool:
         """Create `key` (tag None) or replace it if it still has `tag`; return whether it was written."""
-        return self._put(key, data, len(data), "create" if tag is None else {"e_tag": tag})
+        mode = "create" if tag is None else {"e_tag": tag}
+        return self._put(key, lambda: data, len(data), mode=mode, use_multipart=False)
 
     def read(self, key: str) -> bytes:
         """All bytes of `key`; FileNotFoundError when there is none."""
@@ -155,10 +189,10 @@ class Bucket:
             **settings,
         )
 
-    def _put(self, key: str, data: bytes | Path, size_bytes: int, mode: Any) -> bool:
+    def _put(self, key: str, data: Callable[[], Any], size_bytes: int, **options: Any) -> bool:
         try:
             store = self._bulk_writer if size_bytes >= _BULK_BYTES else self._writer
-            self._insist(key, lambda: obstore.put(store, key, data, mode=mode, use_multipart=False), size_bytes)
+            self._insist(key, lambda: obstore.put(store, key, data(), **options), size_bytes)
         except (AlreadyExistsError, PreconditionError):
             return False
         except FileNotFoundError as error:

@@ -12,6 +12,7 @@ from typing import Protocol
 from olivine.errors import DataError
 from olivine.store.directory import Directory
 from olivine.store.keys import check_key, parse_location
+from olivine.store.pieces import Pieces
 from olivine.store.s3 import Bucket
 
 _LARGEST_OFFSET = 1 << 62
@@ -21,6 +22,8 @@ class _Objects(Protocol):
     """What a place for objects must do; the docstrings of `Directory` say it in full."""
 
     def create(self, key: str, data: bytes | Path) -> bool: ...
+    def create_content(self, pieces: Pieces, key: Callable[[], str]) -> bool: ...
+    def holds(self, key: str, pieces: Pieces) -> bool: ...
     def swap(self, key: str, data: bytes, tag: str | None) -> bool: ...
     def read(self, key: str) -> bytes: ...
     def read_tagged(self, key: str) -> tuple[bytes, str]: ...
@@ -84,6 +87,25 @@ class Store:
             size_bytes = data.stat().st_size if isinstance(data, Path) else len(data)
             self.traffic.written_bytes += size_bytes
         return created
+
+    def create_content(self, pieces: Pieces, key: Callable[[], str]) -> bool:
+        """As `create`, of bytes that determine their key: it is asked for as late as the store can, and maybe twice.
+
+        So a digest in it can be made in a thread while the bytes are written. Large content goes to S3 in parts.
+        """
+        created, size_bytes = self._objects.create_content(pieces, lambda: check_key(key())), len(pieces)
+        self.traffic.requests += 1
+        if created:
+            self.traffic.written_bytes += size_bytes
+        return created
+
+    def holds(self, key: str, pieces: Pieces) -> bool:
+        """Whether the object has these bytes and no others, read to be sure; FileNotFoundError when there is none."""
+        same, size_bytes = self._objects.holds(check_key(key), pieces), len(pieces)
+        self.traffic.requests += 1
+        self.traffic.read_bytes += size_bytes
+        self.traffic.reads[key] += 1
+        return same
 
     def read(self, key: str) -> bytes:
         """The whole object; FileNotFoundError when there is none."""

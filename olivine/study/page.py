@@ -103,10 +103,11 @@ def _cell(found: dict[str, Any] | None) -> str:
     if found is None:
         return "-"
     gain = found.get("gain_over_random")
-    return _points(found) + (f": {_points(gain, signed=True)}" if gain else "")
+    return show_spread(found) + (f": {show_spread(gain, signed=True)}" if gain else "")
 
 
-def _points(spread: dict[str, Any], signed: bool = False) -> str:
+def show_spread(spread: dict[str, Any], signed: bool = False) -> str:
+    """Mean and 95 % interval in points; the mean alone where there is no interval."""
     mean = f"{100 * spread['mean']:{'+' if signed else ''}.2f}"
     if spread["interval"] is None:
         return mean
@@ -119,7 +120,7 @@ def _order_rows(summary: dict[str, Any]) -> list[list[str]]:
         [
             order["source"],
             f"{order['better']} {_VERBS[order['control']]} over {order['worse']} ({order['regime']})",
-            _points(order["difference"], signed=True) if order["difference"] else "-",
+            show_spread(order["difference"], signed=True) if order["difference"] else "-",
             order["verdict"],
         ]
         for order in summary["orders"]
@@ -166,6 +167,6 @@ def _whisker(axis: Axis, title: str, spread: dict[str, Any], y: float) -> str:
         parts.append(f'<path class="axis" d="M{low:.1f} {y}H{high:.1f}"/>')
     dots = "".join(f'<circle cx="{axis.place(100 * value):.1f}" cy="{y}" r="2"/>' for value in spread["values"])
     mean = axis.place(100 * spread["mean"])
-    parts.append(f'<g class="line olivine"><title>{escape(_points(spread))}</title>{dots}')
+    parts.append(f'<g class="line olivine"><title>{escape(show_spread(spread))}</title>{dots}')
     parts.append(f'<circle cx="{mean:.1f}" cy="{y}" r="5"/></g>')
     return "".join(parts)

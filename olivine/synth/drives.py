@@ -19,7 +19,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol, TypeVar
 
 from olivine.errors import UsageError
 from olivine.synth.recipe import SPLITS, ScenePlan, SynthRecipe, plan_scenes
@@ -43,19 +43,50 @@ def write_drives(
         UsageError: `root` holds something else than this data set.
         DiskFullError: no room for a file; nothing is left behind.
     """
+    write_whole_set(root, recipe, plan_scenes(recipe), write_scene, _write_tables, progress, num_workers)
+
+
+class _SetRecipe(Protocol):
+    """What any recipe of a data set can do."""
+
+    def digest(self) -> str: ...
+
+    def model_dump(self) -> dict[str, Any]: ...
+
+
+_R = TypeVar("_R", bound=_SetRecipe)
+_Write = Callable[[Path, _R, ScenePlan], SceneResult]
+
+
+def write_whole_set(
+    root: Path,
+    recipe: _R,
+    plans: list[ScenePlan],
+    write: _Write[_R],
+    write_rest: Callable[[Path, _R, list[ScenePlan], list[SceneResult]], bytes],
+    progress: Progress | None,
+    num_workers: int | None,
+) -> None:
+    """Write the data set of `recipe`: each scene of `plans` by `write` in processes, then the rest, then its name.
+
+    `write_rest` writes what is not of one scene and returns the bytes of it. Errors are those of `write_drives`.
+    """
     root = Path(os.path.abspath(root))  # noqa: PTH100 - links are left as they are
     if _is_finished(root, recipe):
         return
     root.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(root)
     with _partial_folder(root) as partial:
-        plans = plan_scenes(recipe)
-        results = _write_scenes(partial, recipe, plans, progress, num_workers or os.cpu_count() or 1)
-        _write_tables(partial, recipe, plans, results)
+        results = _write_scenes(partial, recipe, plans, write, progress, num_workers or os.cpu_count() or 1)
+        digest = hashlib.sha256(write_rest(partial, recipe, plans, results))
+        for result in results:
+            digest.update(result.digest.encode())
+        marker = {"recipe": recipe.model_dump(), "recipe_digest": recipe.digest(), "data_digest": digest.hexdigest()}
+        (partial / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
         _publish(partial, root, recipe)
 
 
-def _is_finished(root: Path, recipe: SynthRecipe) -> bool:
+def _is_finished(root: Path, recipe: _SetRecipe) -> bool:
     """Whether `root` is the data set of this recipe; false if there is nothing; an error if there is anything else."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
@@ -68,11 +99,11 @@ def _is_finished(root: Path, recipe: SynthRecipe) -> bool:
 
 
 def _write_scenes(
-    partial: Path, recipe: SynthRecipe, plans: list[ScenePlan], progress: Progress | None, num_workers: int
+    partial: Path, recipe: _R, plans: list[ScenePlan], write: _Write[_R], progress: Progress | None, num_workers: int
 ) -> list[SceneResult]:
     total = sum(plan.num_keyframes for plan in plans)
     results: dict[int, SceneResult] = {}
-    for index, result in _finished_scenes(partial, recipe, plans, min(num_workers, len(plans))):
+    for index, result in _finished_scenes(partial, recipe, plans, write, min(num_workers, len(plans))):
         results[index] = result
         if progress:
             progress(sum(plans[i].num_keyframes for i in results), total)
@@ -80,19 +111,19 @@ def _write_scenes(
 
 
 def _finished_scenes(
-    partial: Path, recipe: SynthRecipe, plans: list[ScenePlan], num_workers: int
+    partial: Path, recipe: _R, plans: list[ScenePlan], write: _Write[_R], num_workers: int
 ) -> Iterator[tuple[int, SceneResult]]:
     """Scene results in order of completion."""
     if num_workers == 1:
         for plan in plans:
-            yield plan.index, write_scene(partial, recipe, plan)
+            yield plan.index, write(partial, recipe, plan)
         return
     # Spawned, not forked: the caller may have threads or a GPU context.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(num_workers, context, _die_with_parent) as pool:
         # Long scenes first, so that no worker is left alone with one at the end.
         longest_first = sorted(plans, key=lambda plan: -plan.num_keyframes)
-        futures = {pool.submit(write_scene, partial, recipe, plan): plan.index for plan in longest_first}
+        futures = {pool.submit(write, partial, recipe, plan): plan.index for plan in longest_first}
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
@@ -115,26 +146,23 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _write_tables(partial: Path, recipe: SynthRecipe, plans: list[ScenePlan], results: list[SceneResult]) -> None:
+def _write_tables(partial: Path, recipe: SynthRecipe, plans: list[ScenePlan], results: list[SceneResult]) -> bytes:
     tables: Tables = {name: [] for name in TABLE_NAMES} | common_tables()
     for result in results:
         for name, rows in result.tables.items():
             tables[name] += rows
     folder = partial / recipe.version
     folder.mkdir()
-    digest = hashlib.sha256()
+    written = b""
     splits = {split: [plan.name for plan in plans if plan.split == split] for split in SPLITS}
     for name, content in [*tables.items(), ("splits", splits)]:
         encoded = json.dumps(content, indent=0).encode()
         (folder / f"{name}.json").write_bytes(encoded)
-        digest.update(encoded)
-    for result in results:
-        digest.update(result.digest.encode())
-    marker = {"recipe": recipe.model_dump(), "recipe_digest": recipe.digest(), "data_digest": digest.hexdigest()}
-    (partial / MARKER).write_text(json.dumps(marker, indent=2) + "\n")
+        written += encoded
+    return written
 
 
-def _publish(partial: Path, root: Path, recipe: SynthRecipe) -> None:
+def _publish(partial: Path, root: Path, recipe: _SetRecipe) -> None:
     """Gives the whole data set its name. If another process was faster with the same recipe, its result stands."""
     try:
         partial.rename(root)

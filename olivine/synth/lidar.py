@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from olivine.synth.arrays import F32, U8, U16, Bool
+from olivine.synth.kitti_ids import KITTI_OUTLIER, KITTI_UNLABELLED
 from olivine.synth.poses import Pose
 from olivine.synth.raycast import Hits, RayCaster
 from olivine.synth.rig import Lidar
@@ -20,7 +21,8 @@ RANGE_NOISE_M: Final = 0.02
 _STRAY_SHARE: Final = 0.0005
 _MIN_SIGNAL: Final = 0.0006
 _MIN_INCIDENCE: Final = 0.012
-_RAW_NOISE, _RAW_EGO = 0, 31
+RAW_EGO: Final = 31
+_RAW_NOISE: Final = 0
 _ALT_REFLECTANCE: Final = 0.6
 _EGO_BOXES: Final = (
     ((-0.85, -0.88, 0.25), (3.45, 0.88, 0.95)),
@@ -31,11 +33,15 @@ _EGO_BOXES: Final = (
 
 @dataclass(frozen=True)
 class Sweep:
-    """Points [N, 5] (x, y, z in the sensor frame in metres, intensity 0..255, ring), raw category and instance [N]."""
+    """Points [N, 5] (x, y, z in the sensor frame in metres, intensity 0..255, ring), raw category and instance [N].
+
+    `kitti_N` are the raw ids of SemanticKITTI of the same points.
+    """
 
     points_N5: F32
     raw_N: U8
     instance_N: U16
+    kitti_N: U16
 
 
 def scan(mesh: Mesh, caster: RayCaster, lidar: Lidar, sensor_on_map: Pose, rng: np.random.Generator) -> Sweep:
@@ -55,13 +61,14 @@ def scan(mesh: Mesh, caster: RayCaster, lidar: Lidar, sensor_on_map: Pose, rng: 
     measured = np.where(stray, true_range * rng.uniform(0.1, 0.9, len(rays)), measured)
     strength = np.where(is_ego, 0.05, reflectance * incidence)
     returned = _returned(is_hit | is_ego, measured, strength, np.where(is_ego, 1.0, incidence), rng)
-    raw = np.where(is_ego, _RAW_EGO, np.where(stray, _RAW_NOISE, mesh.raw_T[triangle])).astype(np.uint8)
+    raw = np.where(is_ego, RAW_EGO, np.where(stray, _RAW_NOISE, mesh.raw_T[triangle])).astype(np.uint8)
+    kitti = np.where(is_ego, KITTI_UNLABELLED, np.where(stray, KITTI_OUTLIER, mesh.kitti_T[triangle])).astype(np.uint16)
     instance = np.where(is_ego | stray, 0, mesh.instance_T[triangle]).astype(np.uint16)
     intensity = np.clip(np.rint(strength * 150.0 + rng.normal(0.0, 2.0, len(rays))), 0, 255)
     # Millimetres and whole intensities, so that the last bit of a processor's arithmetic does not reach the file.
     rounded = np.round(measured, 3)
     points = np.column_stack([rays * rounded[:, None], intensity, lidar.rings_N]).astype(np.float32)
-    return Sweep(points[returned], raw[returned], instance[returned])
+    return Sweep(points[returned], raw[returned], instance[returned], kitti[returned])
 
 
 def _returned(is_hit: Bool, range_N: F32, strength_N: F32, incidence_N: F32, rng: np.random.Generator) -> Bool:

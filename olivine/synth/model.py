@@ -18,17 +18,21 @@ class Model:
     """One object: x forward, y left, z up, origin on the ground; `raw_category` is the nuScenes-lidarseg raw index.
 
     `footprint_m` (length, width) is the ground it claims; without it, the bounding rectangle (a tree claims less than
-    its crown covers). `is_thing` says whether it gets a box and a panoptic instance.
+    its crown covers). `is_thing` says whether it gets a box and a panoptic instance. `kitti` is SemanticKITTI's raw id,
+    or 0 where the category tells it (`olivine.synth.kitti_ids`).
     """
 
     raw_category: int
     is_thing: bool = True
     parts: list[tuple[Patch, Finish]] = field(default_factory=list)
     footprint_m: tuple[float, float] | None = None
+    kitti: int = 0
+    kitti_parts: list[int] = field(default_factory=list)
 
-    def add(self, patch: Patch, finish: Finish) -> None:
-        """Append a part."""
+    def add(self, patch: Patch, finish: Finish, kitti: int | None = None) -> None:
+        """Append a part; `kitti` where its SemanticKITTI id is not the model's."""
         self.parts.append((patch, finish))
+        self.kitti_parts.append(self.kitti if kitti is None else kitti)
 
     @cached_property
     def bounds(self) -> tuple[F64, F64]:

@@ -97,9 +97,9 @@ def plan_scenes(recipe: SynthRecipe) -> list[ScenePlan]:
     ]
 
 
-def scene_seed(recipe: SynthRecipe, name: str) -> int:
-    """The seed of one scene: depends on the recipe's seed and the scene's name only, so worker count cannot matter."""
-    return int.from_bytes(hashlib.sha256(f"{recipe.seed}/{name}".encode()).digest()[:8], "big")
+def scene_seed(seed: int, name: str) -> int:
+    """The seed of one scene: depends on the recipe's and the scene's name only, so worker count cannot matter."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big")
 
 
 def _own_names(first: int, count: int) -> list[str]:

@@ -76,7 +76,9 @@ def build_rig(recipe: SynthRecipe, rng: np.random.Generator) -> Rig:
     wobble = euler_rotation(*np.radians(rng.normal(0.0, 0.4, 3)))
     position = np.array(_LIDAR_POSITION_M) + rng.normal(0.0, 0.01, 3)
     lidar_pose = Pose(wobble @ euler_rotation(-math.pi / 2), position)
-    directions_N3, rings_N = _lidar_rays(recipe)
+    low, high = (math.radians(x) for x in ELEVATION_RANGE_DEG)
+    elevation = np.linspace(low, high, recipe.num_beams)
+    directions_N3, rings_N = turn_rays(elevation, recipe.num_columns, start_rad=-math.pi / 2)
     cameras = tuple(_camera(channel, nominal, recipe, rng) for channel, nominal in _NOMINAL_CAMERAS.items())
     return Rig(Lidar(lidar_pose, directions_N3, rings_N), cameras)
 
@@ -100,15 +102,16 @@ def _camera(channel: str, nominal: _NominalCamera, recipe: SynthRecipe, rng: np.
     return Camera(channel, Pose(rotation, position), intrinsic, clock_us)
 
 
-def _lidar_rays(recipe: SynthRecipe) -> tuple[F32, F32]:
-    """Unit rays [N, 3] in the LiDAR frame and ring numbers [N]; the ring runs fastest, as in a nuScenes file."""
-    low, high = (math.radians(x) for x in ELEVATION_RANGE_DEG)
-    elevation = np.linspace(low, high, recipe.num_beams)
-    azimuth = -math.pi / 2 - np.arange(recipe.num_columns) * (2.0 * math.pi / recipe.num_columns)
-    azimuth_N, elevation_N = (grid.ravel() for grid in np.meshgrid(azimuth, elevation, indexing="ij"))
+def turn_rays(elevation_B: F64, num_columns: int, start_rad: float) -> tuple[F32, F32]:
+    """Unit rays [N, 3] of one turn in the LiDAR frame and ring numbers [N]; the ring runs fastest, as in nuScenes.
+
+    `elevation_B` are the beams' elevations in radians; the turn begins at the azimuth `start_rad`, to the right.
+    """
+    azimuth = start_rad - np.arange(num_columns) * (2.0 * math.pi / num_columns)
+    azimuth_N, elevation_N = (grid.ravel() for grid in np.meshgrid(azimuth, elevation_B, indexing="ij"))
     planar = np.cos(elevation_N)
     rays = np.stack([planar * np.cos(azimuth_N), planar * np.sin(azimuth_N), np.sin(elevation_N)], axis=1)
-    rings = np.tile(np.arange(recipe.num_beams, dtype=np.float32), recipe.num_columns)
+    rings = np.tile(np.arange(len(elevation_B), dtype=np.float32), num_columns)
     return rays.astype(np.float32), rings
 
 

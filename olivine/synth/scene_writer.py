@@ -71,7 +71,7 @@ class SceneResult:
 
 def write_scene(root: Path, recipe: SynthRecipe, plan: ScenePlan) -> SceneResult:
     """Writes all files of one scene below `root`; the bytes depend on `recipe` and `plan` alone."""
-    rng = np.random.default_rng(scene_seed(recipe, plan.name))
+    rng = np.random.default_rng(scene_seed(recipe.seed, plan.name))
     speed_mps = rng.uniform(5.0, 10.0)
     world = build_world(rng, travel_m(plan.num_keyframes, speed_mps))
     writer = _SceneWriter(FileSink(root), recipe, plan, world, draw_drive(rng, world.street, speed_mps), rng)

@@ -16,6 +16,7 @@ from olivine.synth.appearance import (
     grey,
     hsv,
 )
+from olivine.synth.kitti_ids import BUILDING, FENCE, OTHER_STRUCTURE, POLE, TRAFFIC_SIGN, TRUNK
 from olivine.synth.model import Model
 from olivine.synth.primitives import bar, blob, box, frustum, gable_roof
 
@@ -24,7 +25,7 @@ MANMADE, VEGETATION = 28, 30
 
 def building(rng: np.random.Generator, length: float, depth: float, style: str) -> Model:
     """A "house" (gable roof), "block" (flats, offices) or "hall" (industry); the street side is +y or -y."""
-    model = Model(MANMADE, is_thing=False)
+    model = Model(MANMADE, is_thing=False, kitti=BUILDING)
     tall = {"house": rng.uniform(4.5, 8.0), "block": rng.uniform(9.0, 28.0), "hall": rng.uniform(5.0, 9.0)}[style]
     model.add(box((length, depth, tall + 0.6), (0.0, 0.0, -0.6)), _facade(rng, style))
     roof = Finish(hsv(rng.uniform(0.0, 0.1), rng.uniform(0.1, 0.6), rng.uniform(0.2, 0.5)), grain=0.3, grain_per_m=8.0)
@@ -42,7 +43,7 @@ def building(rng: np.random.Generator, length: float, depth: float, style: str) 
 
 def wall(rng: np.random.Generator, length: float) -> Model:
     """A garden wall or hoarding, 1 to 2.4 m high."""
-    model = Model(MANMADE, is_thing=False)
+    model = Model(MANMADE, is_thing=False, kitti=FENCE)
     brick = rng.random() < 0.5
     finish = Finish(
         any_facade(rng),
@@ -58,7 +59,7 @@ def wall(rng: np.random.Generator, length: float) -> Model:
 
 def fence(rng: np.random.Generator, length: float) -> Model:
     """Posts with rails or with pickets: one sees, and ranges, through it."""
-    model = Model(MANMADE, is_thing=False)
+    model = Model(MANMADE, is_thing=False, kitti=FENCE)
     tall, rails = rng.uniform(0.9, 1.9), Finish(any_paint(rng), grain=0.2, reflectance=any_reflectance(rng, 0.3))
     for x in np.arange(-length / 2, length / 2 + 0.01, 2.0):
         model.add(bar((float(x), 0.0, -0.3), (float(x), 0.0, tall), 0.1), rails)
@@ -69,7 +70,7 @@ def fence(rng: np.random.Generator, length: float) -> Model:
 
 def street_light(rng: np.random.Generator) -> Model:
     """A mast with an arm over the road (+y), 6 to 9 m high."""
-    model = Model(MANMADE, is_thing=False)
+    model = Model(MANMADE, is_thing=False, kitti=POLE)
     tall, mast = rng.uniform(6.0, 9.0), Finish(any_paint(rng), grain=0.1, reflectance=any_reflectance(rng, 0.3))
     model.add(frustum((0.11, 0.07), tall + 0.3, (0.0, 0.0, -0.3)), mast)
     model.add(bar((0.0, 0.0, tall), (0.0, 1.6, tall + 0.3), 0.09), mast)
@@ -80,7 +81,7 @@ def street_light(rng: np.random.Generator) -> Model:
 
 def traffic_light(rng: np.random.Generator) -> Model:
     """A pole with a signal head facing -x."""
-    model = Model(MANMADE, is_thing=False)
+    model = Model(MANMADE, is_thing=False, kitti=POLE)
     tall = rng.uniform(2.6, 3.4)
     model.add(frustum((0.07, 0.07), tall + 0.3, (0.0, 0.0, -0.3)), STEEL)
     model.add(box((0.25, 0.32, 0.95), (0.0, 0.0, tall)), DARK)
@@ -92,18 +93,18 @@ def traffic_light(rng: np.random.Generator) -> Model:
 
 def sign(rng: np.random.Generator) -> Model:
     """A traffic sign: a plate that throws the laser straight back."""
-    model = Model(MANMADE, is_thing=False)
+    model = Model(MANMADE, is_thing=False, kitti=POLE)
     tall, size = rng.uniform(2.0, 2.6), rng.uniform(0.5, 0.8)
     plate = Finish(any_paint(rng), grey(0.9), Pattern.BAND, (1.0, size), grain=0.02, reflectance=2.2)
     model.add(frustum((0.04, 0.04), tall + 0.3, (0.0, 0.0, -0.3), sides=6), STEEL)
-    model.add(box((0.04, size, size), (-0.06, 0.0, tall - 0.1)), plate)
+    model.add(box((0.04, size, size), (-0.06, 0.0, tall - 0.1)), plate, TRAFFIC_SIGN)
     model.footprint_m = (0.3, 0.3)
     return model
 
 
 def bus_shelter(rng: np.random.Generator) -> Model:
     """A roof on posts with a back panel at -y."""
-    model = Model(MANMADE, is_thing=False)
+    model = Model(MANMADE, is_thing=False, kitti=OTHER_STRUCTURE)
     length, panel = rng.uniform(3.0, 5.0), Finish(any_paint(rng), any_paint(rng), Pattern.BLOTCH, (1.2, 1.0))
     model.add(box((length, 1.4, 0.12), (0.0, 0.0, 2.4)), DARK)
     model.add(box((length, 0.06, 1.9), (0.0, -0.65, 0.3)), panel)
@@ -123,14 +124,14 @@ def tree(rng: np.random.Generator) -> Model:
     crown, thick = rng.uniform(1.2, 3.2), rng.uniform(0.1, 0.28)
     if rng.random() < 0.25:
         tall = rng.uniform(5.0, 11.0)
-        model.add(frustum((thick, thick * 0.6), 2.8, (0.0, 0.0, -0.3), sides=7), bark)
+        model.add(frustum((thick, thick * 0.6), 2.8, (0.0, 0.0, -0.3), sides=7), bark, TRUNK)
         for step in range(3):
             low = 2.3 + (tall - 2.3) * step * 0.27
             radius = crown * (0.75 - 0.18 * step)
             model.add(frustum((radius, 0.1), (tall - 2.3) * 0.45, (0.0, 0.0, low), sides=9), leaves)
     else:
         stem = rng.uniform(1.2, 3.0) + crown
-        model.add(frustum((thick, thick * 0.6), stem + 0.3, (0.0, 0.0, -0.3), sides=7), bark)
+        model.add(frustum((thick, thick * 0.6), stem + 0.3, (0.0, 0.0, -0.3), sides=7), bark, TRUNK)
         for _ in range(int(rng.integers(2, 5))):
             radius = crown * rng.uniform(0.6, 0.95)
             x, y = rng.normal(0.0, crown * 0.35, 2)

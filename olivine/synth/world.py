@@ -12,6 +12,7 @@ from olivine.nuscenes_categories import RAW_TO_CATEGORY
 from olivine.synth.appearance import Finish
 from olivine.synth.arrays import F32, F64, U8, U16, Bool
 from olivine.synth.ground import build_ground
+from olivine.synth.kitti_ids import kitti_ids
 from olivine.synth.model import Model, Rectangle
 from olivine.synth.plot import Placed, Plot
 from olivine.synth.primitives import Patch
@@ -56,6 +57,7 @@ class Mesh:
     two_sided_T: Bool
     raw_T: U8
     category_T: U8
+    kitti_T: U16
     instance_T: U16
 
 
@@ -98,10 +100,12 @@ class _MeshBuilder:
         self._patches: list[Patch] = []
         self._finishes: list[Finish] = []
         self._owners: list[tuple[int, int]] = []
+        self._kitti: list[int] = []
         self._places: list[tuple[float, float, float, float]] = []
 
     def add(self, parts: list[tuple[Patch, Finish]], raw_category: int, number: int, at: Placed | None = None) -> None:
         """Appends one object's parts, given on the map or, with `at`, in the frame of a placed model."""
+        self._kitti += at.model.kitti_parts if at else [0] * len(parts)
         place = (0.0, 0.0, 0.0, 0.0) if at is None else (at.x_m, at.y_m, at.z_m, at.yaw_rad)
         for patch, finish in parts:
             self._patches.append(patch)
@@ -132,6 +136,7 @@ class _MeshBuilder:
             two_sided_T=spread([f.two_sided for f in finishes], np.bool_),
             raw_T=raw,
             category_T=RAW_TO_CATEGORY[raw],
+            kitti_T=np.repeat(kitti_ids([owner[0] for owner in self._owners], self._kitti), counts),
             instance_T=np.repeat(np.array([owner[1] for owner in self._owners], np.uint16), counts),
         )
 

@@ -10,6 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +20,10 @@ from olivine.artifacts import Artifact, Output, begin, open_artifact, sha256_hex
 from olivine.artifacts.record import records_folder
 from olivine.errors import IntegrityError, PeerError, StoreError
 from olivine.store import Ref
-from olivine.training.tensors import bytes_tensors, tensors_bytes
+from olivine.training.tensors import bytes_tensors, tensors_pieces
 
 _ATTEMPTS = 16
+_READ_AT_ONCE = 4
 _POLL_S = 0.02
 
 
@@ -32,6 +34,8 @@ class Checkpoint:
     step: int
     tensors: dict[str, dict[str, Tensor]]
     notes: dict[str, Any]
+    mean_loss: float | None = None
+    """Mean training loss of the steps before it: the lowest of all is the best checkpoint. None: not compared."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,25 @@ class Place:
     patience_s: float = 600.0
 
 
-def save_checkpoint(out: Output, checkpoint: Checkpoint, place: Place | None = None, keep: int = 3) -> int:
+@dataclass(frozen=True)
+class Keep:
+    """Checkpoints that stay: the last few, and beside them the one with the lowest mean loss."""
+
+    last: int = 3
+    best: bool = True
+
+
+_KEEP = Keep()
+
+
+def save_checkpoint(out: Output, checkpoint: Checkpoint, place: Place | None = None, keep: Keep = _KEEP) -> int:
     """Write this process's shard; the first process then commits the checkpoint and lets go of the oldest.
 
     Args:
         out: the artifact in the making that the checkpoint belongs to.
         checkpoint: what this process adds. Names of tensors are apart from process to process; notes are the first's.
         place: this process among all; None for the only one.
-        keep: checkpoints that stay.
+        keep: which checkpoints stay.
 
     Returns:
         Bytes that this process wrote.
@@ -63,20 +78,25 @@ def save_checkpoint(out: Output, checkpoint: Checkpoint, place: Place | None = N
     recipe = out.recipe | {"checkpoint_of": out.id, "step": checkpoint.step, "run": place.run, "shards": place.size}
     target = begin(out.store, out.stage, "checkpoint", out.inputs, recipe, out.seed)
     if isinstance(target, Artifact):
-        _move_ref(out, target.id, checkpoint.step, keep)
+        _move_ref(out, _entry(target), keep)
         return 0
     # The run in every file: no other artifact then has the same bytes, and all of them may go with the checkpoint.
     mark = {"checkpoint": target.id, "run": place.run}
-    for name, tensors in checkpoint.tensors.items():
-        target.put(f"{name}.safetensors", tensors_bytes(tensors, mark))
-    size_bytes = sum(blob.size_bytes for blob in target.data.values())
-    target.save_part(_part(place.rank), list(target.data), {})
+    # All sets at once: while one waits for the disk or the network, another is hashed.
+    with ThreadPoolExecutor(max(1, len(checkpoint.tensors))) as pool:
+        puts = [
+            pool.submit(target.put, f"{name}.safetensors", tensors_pieces(tensors, mark))
+            for name, tensors in checkpoint.tensors.items()
+        ]
+    size_bytes = sum(put.result().size_bytes for put in puts)
+    target.save_part(_part(place.rank), sorted(target.data), {})
     if place.rank == 0:
         _wait_for_shards(target, place)
         notes = {"notes": checkpoint.notes, "recipe_sha256": _recipe_digest(out), **mark}
         target.put("notes.json", json.dumps(notes).encode())
-        published = target.publish({"step": checkpoint.step}, {}, ())
-        _move_ref(out, published.id, checkpoint.step, keep)
+        judged = {} if checkpoint.mean_loss is None else {"mean_loss": checkpoint.mean_loss}
+        published = target.publish({"step": checkpoint.step}, judged, ())
+        _move_ref(out, _entry(published), keep)
         for rank in range(place.size):
             target.drop_part(_part(rank))
     return size_bytes
@@ -99,7 +119,7 @@ def find_checkpoint(out: Output) -> tuple[Artifact, Checkpoint] | None:
         IntegrityError: there are checkpoints, and every one is damaged.
     """
     problem: IntegrityError | None = None
-    for entry in _entries(out.store.read_ref(_ref_name(out))):
+    for entry in _all_entries(out.store.read_ref(_ref_name(out))):
         try:
             artifact = open_artifact(out.store, out.stage, entry["id"])
             if artifact is None:
@@ -118,11 +138,14 @@ def find_checkpoint(out: Output) -> tuple[Artifact, Checkpoint] | None:
 def read_checkpoint(out: Output, artifact: Artifact) -> Checkpoint:
     """The state in a checkpoint, checked; IntegrityError when it is damaged or another recipe's."""
     names = [blob.path.removesuffix(".safetensors") for blob in artifact.manifest.data if blob.path != "notes.json"]
-    tensors = {name: bytes_tensors(artifact.read(f"{name}.safetensors"), name) for name in names}
+    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+        read = pool.map(lambda name: bytes_tensors(artifact.read(f"{name}.safetensors"), name), names)
+        tensors = dict(zip(names, read, strict=True))
     notes = json.loads(artifact.read("notes.json"))
     if notes["recipe_sha256"] != _recipe_digest(out):
         raise IntegrityError(f"checkpoint {artifact.id[:12]} is of another recipe than {out.id[:12]}.")
-    return Checkpoint(artifact.manifest.counts["step"], tensors, notes["notes"])
+    manifest = artifact.manifest
+    return Checkpoint(manifest.counts["step"], tensors, notes["notes"], manifest.summary.get("mean_loss"))
 
 
 def _wait_for_shards(target: Output, place: Place) -> None:
@@ -140,7 +163,12 @@ def _wait_for_shards(target: Output, place: Place) -> None:
             time.sleep(_POLL_S)
 
 
-def _move_ref(out: Output, id: str, step: int, keep: int) -> None:
+def _entry(artifact: Artifact) -> dict[str, Any]:
+    manifest = artifact.manifest
+    return {"id": manifest.id, "step": manifest.counts["step"], "mean_loss": manifest.summary.get("mean_loss")}
+
+
+def _move_ref(out: Output, entry: dict[str, Any], keep: Keep) -> None:
     """Put a checkpoint in front of the list, let the oldest fall off its end, and remove what fell off.
 
     What is to go stands in the ref until it is gone, so that a killed removal is done by the next one.
@@ -148,15 +176,25 @@ def _move_ref(out: Output, id: str, step: int, keep: int) -> None:
     for _ in range(_ATTEMPTS):
         ref = out.store.read_ref(_ref_name(out))
         entries = list(_entries(ref))
-        if entries and entries[0]["step"] >= step:
+        if entries and entries[0]["step"] >= entry["step"]:
             return
-        leaving = _leaving(ref) + [entry["id"] for entry in entries[keep - 1 :]]
-        entries = [{"id": id, "step": step}, *entries[: keep - 1]]
-        content = json.dumps({**entries[0], "older": entries[1:], "leaving": leaving}).encode()
+        staying = [entry, *entries[: keep.last - 1]]
+        before = _best(ref)
+        best = _better(entry, before) if keep.best else None
+        ids = {one["id"] for one in staying} | ({best["id"]} if best else set())
+        known = [one["id"] for one in (*entries, before) if one]
+        leaving = list(dict.fromkeys(_leaving(ref) + [id for id in known if id not in ids]))
+        content = json.dumps({**staying[0], "older": staying[1:], "best": best, "leaving": leaving}).encode()
         if out.store.move_ref(_ref_name(out), content, ref):
             _remove(out, leaving)
             return
     raise StoreError(f"{out.store.url}: the ref {_ref_name(out)} keeps moving. Is the same run started many times?")
+
+
+def _better(one: dict[str, Any], other: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The one with the lower mean loss; the newer one, the first, where they are equal."""
+    compared = [entry for entry in (one, other) if entry and entry["mean_loss"] is not None]
+    return min(compared, key=lambda entry: float(entry["mean_loss"]), default=None)
 
 
 def _remove(out: Output, leaving: list[str]) -> None:
@@ -183,11 +221,23 @@ def _remove(out: Output, leaving: list[str]) -> None:
 
 
 def _entries(ref: Ref | None) -> Iterator[dict[str, Any]]:
-    """Checkpoints in a ref, newest first."""
+    """The last checkpoints in a ref, newest first."""
     if ref is not None:
         content = json.loads(ref.content)
-        yield {"id": content["id"], "step": content["step"]}
+        yield {name: content.get(name) for name in ("id", "step", "mean_loss")}
         yield from content["older"]
+
+
+def _all_entries(ref: Ref | None) -> list[dict[str, Any]]:
+    """The last checkpoints, newest first, and the best where it is none of them."""
+    entries, best = list(_entries(ref)), _best(ref)
+    return entries + ([best] if best and best["id"] not in {entry["id"] for entry in entries} else [])
+
+
+def _best(ref: Ref | None) -> dict[str, Any] | None:
+    # Not there in refs of earlier versions.
+    best: dict[str, Any] | None = json.loads(ref.content).get("best") if ref else None
+    return best
 
 
 def _leaving(ref: Ref | None) -> list[str]:

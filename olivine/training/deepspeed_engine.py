@@ -20,6 +20,9 @@ from olivine.training.tensors import flatten_optimizer, restore_optimizer
 JOIN_S = 100
 """Seconds that a process waits for the others of its run to come."""
 
+FIRST_SCALE, LEAST_SCALE, STEPS_TO_DOUBLE = 2.0**16, 1.0, 2000
+"""Loss scale of fp16 at the beginning, below which it never goes, and good steps in a row after which it doubles."""
+
 _met_in: Any = None
 
 
@@ -40,7 +43,11 @@ class World:
 
 
 class Engine:
-    """A module and its optimiser under DeepSpeed; gradients are averaged over processes and accumulated parts."""
+    """A module and its optimiser under DeepSpeed; gradients are averaged over processes and accumulated parts.
+
+    With `fp16` the loss is scaled, so that gradients stay within the range of the module's autocast: halved when they
+    leave it (`absorb_overflow`), doubled after many good steps. Gradients have their own size wherever they are seen.
+    """
 
     def __init__(
         self,
@@ -51,6 +58,7 @@ class Engine:
         clip_norm: float | None,
         zero_stage: int = 0,
         accumulate: int = 1,
+        fp16: bool = False,
     ) -> None:
         deepspeed = _import_deepspeed()
         config = {
@@ -70,6 +78,11 @@ class Engine:
         self._engine, _, _, _ = deepspeed.initialize(
             model=module.to(world.device), optimizer=optimizer, config=config, dist_init_required=False
         )
+        self._scaler = _loss_scaler() if fp16 else None
+        self._used_scale = 1.0
+        if self._scaler and self._zero:
+            # ZeRO scales the loss, unscales its pieces and tells the scaler itself.
+            self._engine.optimizer.loss_scaler = self._scaler
 
     def forward(self, *inputs: Any) -> dict[str, Tensor]:
         """Run the module."""
@@ -78,20 +91,59 @@ class Engine:
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of one part; those of the last part are averaged over processes."""
-        self._engine.backward(loss)
+        if self._scaler:
+            self._used_scale = self._scaler.loss_scale
+        if self._scaler is None or self._zero:
+            self._engine.backward(loss)
+            return
+        self._engine.backward(self._scaler.scale_loss(loss))
+        if self._engine.is_gradient_accumulation_boundary():
+            # A power of two: nothing is rounded.
+            torch._foreach_div_(self._gradients(), self._used_scale)
 
     def gradient_norm(self) -> float | None:
         """Norm of the averaged gradients before clipping; None where ZeRO has them in pieces, until `step`."""
         if self._zero:
             return None
-        gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
-        return float(torch.nn.utils.get_total_norm(gradients))
+        return float(torch.nn.utils.get_total_norm(self._gradients()))
+
+    def _gradients(self) -> list[Tensor]:
+        return [parameter.grad for parameter in self._parameters if parameter.grad is not None]
 
     def step(self) -> float | None:
         """End a part; after the last one, an optimiser step. Under ZeRO the norm of its gradients, else None."""
+        if self._scaler and not self._zero and self._engine.is_gradient_accumulation_boundary():
+            self._scaler.update_scale(False)
         self._engine.step()
         norm = self._engine.get_global_grad_norm() if self._zero else None
         return None if norm is None else float(norm)
+
+    def absorb_overflow(self) -> bool:
+        """Answer a norm that is not finite: forget the gradients, with half the loss scale from the next step on.
+
+        Returns:
+            Whether a smaller scale may help. False without fp16, and where the scale was at its least: then the norm
+            is no matter of range.
+        """
+        if self._scaler is None or self._used_scale <= LEAST_SCALE:
+            return False
+        if not self._zero:
+            self._scaler.update_scale(True)
+            self.drop_gradients()
+            # The part counts, its step is left out.
+            self._engine.set_gradient_accumulation_boundary(False)
+            self._engine.step()
+            self._engine.set_gradient_accumulation_boundary(None)
+        return True
+
+    def scaler_state(self) -> dict[str, float]:
+        """The loss scale and where it stands in its schedule; empty without fp16."""
+        return {name: getattr(self._scaler, name) for name in _SCALER_FIELDS} if self._scaler else {}
+
+    def restore_scaler(self, state: dict[str, float]) -> None:
+        """Take over what `scaler_state` gave."""
+        for name, value in state.items():
+            setattr(self._scaler, name, value)
 
     def drop_gradients(self) -> None:
         """Forget what was accumulated, without a step."""
@@ -156,6 +208,22 @@ class Engine:
                 found: Tensor = partition
                 return found
         raise KeyError(number)
+
+
+_SCALER_FIELDS = ("cur_scale", "cur_iter", "last_overflow_iter")
+
+
+def _loss_scaler() -> Any:
+    from deepspeed.runtime.fp16.loss_scaler import DynamicLossScaler
+
+    return DynamicLossScaler(
+        init_scale=FIRST_SCALE,
+        scale_window=STEPS_TO_DOUBLE,
+        min_scale=LEAST_SCALE,
+        delayed_shift=1,
+        consecutive_hysteresis=False,
+        raise_error_at_min_scale=False,
+    )
 
 
 def join_world() -> World:

@@ -26,6 +26,9 @@ class Execution:
     accumulate: int = 1
     """Parts that each process cuts its share of a batch into, one after the other: less memory, one optimiser step."""
 
+    recompute_activations: bool = False
+    """Compute the activations of MinkUNet's stages again in the backward pass, for less memory and more time."""
+
     workers: int = 0
     """Processes that prepare samples ahead, for each training process; 0: the training process itself."""
 
@@ -36,7 +39,10 @@ class Execution:
     """Size [GB] of the cache; what was not used for longest goes first."""
 
     keep_checkpoints: int = 3
-    """Checkpoints that stay."""
+    """Checkpoints that stay, the last ones."""
+
+    keep_best: bool = True
+    """Beside the last ones, the checkpoint with the lowest mean training loss stays."""
 
     background_checkpoints: bool = False
     """Write checkpoints beside the training. A kill while one is written then costs one interval more."""

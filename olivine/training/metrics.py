@@ -25,6 +25,7 @@ _COUNTERS = {
     "olivine_train_samples": "Keyframes trained on by this run, over all processes.",
     "olivine_train_data_wait_seconds": "Time that the training waited for samples.",
     "olivine_train_skipped_steps": "Steps without effect, for a loss or gradient that was not finite.",
+    "olivine_train_overflow_steps": "Steps left out for gradients beyond fp16, which halve the loss scale.",
     "olivine_store_requests": "Requests to the object store.",
     "olivine_store_bytes": "Bytes read from and written to the object store.",
 }
@@ -90,6 +91,7 @@ class Metrics:
         self._counters["olivine_train_samples"].inc(facts.samples)
         self._counters["olivine_train_data_wait_seconds"].inc(facts.data_wait_s)
         self._counters["olivine_train_skipped_steps"].inc(facts.skipped)
+        self._counters["olivine_train_overflow_steps"].inc(facts.overflow)
         self._step_s.observe(facts.step_s)
         now = self._traffic.requests, self._traffic.read_bytes + self._traffic.written_bytes
         for name, value, before in zip(("requests", "bytes"), now, self._seen, strict=True):

@@ -1,4 +1,4 @@
-"""Half precision by autocast: bfloat16 for the large products, parameters and their gradients in float32."""
+"""Half precision by autocast: 16 bits for the large products, parameters and their gradients in float32."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ from typing import Literal
 
 import torch
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def half_precision(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Autocast on the device for bf16, nothing for fp32. Its range is that of float32, so no loss is scaled."""
+    """Autocast on the device, nothing for fp32.
+
+    The range of bf16 is that of float32. That of fp16 ends at 65 504 and begins at 6e-8: gradients need a scaled loss
+    (`Engine`), and a forward pass beyond the range gives infinite features.
+    """
     if precision == "fp32":
         return nullcontext()
-    return torch.autocast(device.type, torch.bfloat16)
+    return torch.autocast(device.type, _DTYPES[precision])

@@ -9,6 +9,9 @@ from olivine.errors import UsageError
 from olivine.models.network_recipe import NetworkRecipe
 from olivine.training.tensors import bytes_tensors
 
+_MAY_DIFFER = ("backend", "intensity")
+"""Parameters are interchangeable between backends; another sensor's intensities are converted to fit."""
+
 
 def load_backbone(module: nn.Module, backbone: Artifact, wanted: NetworkRecipe, remedy: str) -> None:
     """Take the parameters and statistics of a `backbone` artifact into `module`, built by the recipe `wanted`.
@@ -17,8 +20,7 @@ def load_backbone(module: nn.Module, backbone: Artifact, wanted: NetworkRecipe, 
         UsageError: it was trained with another network; `remedy` says what to do.
     """
     trained, resolved = backbone.manifest.recipe["network"], wanted.resolved()
-    # The backend may differ: parameters are interchangeable.
-    other = [name for name in resolved if name != "backend" and trained.get(name) != resolved[name]]
+    other = [name for name in resolved if name not in _MAY_DIFFER and trained.get(name) != resolved[name]]
     if other:
         raise UsageError(
             f"backbone {backbone.id[:12]} was trained with another network: "

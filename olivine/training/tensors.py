@@ -2,17 +2,54 @@
 
 from __future__ import annotations
 
+import json
+
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
 from olivine.errors import IntegrityError
+from olivine.store import Pieces
+
+_DTYPES = {
+    torch.int64: "I64",
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.int32: "I32",
+    torch.bfloat16: "BF16",
+    torch.float16: "F16",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""Names in a file, in the order in which safetensors writes them: wide elements first, so that all are aligned."""
 
 
 def tensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> bytes:
     """Tensors by name as one safetensors file, moved to the CPU."""
     return safetensors.torch.save({name: _plain(tensor) for name, tensor in sorted(tensors.items())}, metadata)
+
+
+def tensors_pieces(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Pieces:
+    """As `tensors_bytes`, but tensors that are on the CPU are shown, not copied.
+
+    The format (https://huggingface.co/docs/safetensors): eight bytes with the length of a JSON header, the header,
+    the elements. The library writes it to a file of its own or to new memory, neither of which a store can take over.
+    """
+    plain = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    names = sorted(plain, key=lambda name: (list(_DTYPES).index(plain[name].dtype), name))
+    header: dict[str, object] = {"__metadata__": metadata}
+    end = 0
+    for name in names:
+        first, end = end, end + plain[name].nbytes
+        dtype, shape = _DTYPES[plain[name].dtype], list(plain[name].shape)
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [first, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    elements = (plain[name].reshape(-1).view(torch.uint8).numpy().data for name in names)
+    return Pieces([len(text).to_bytes(8, "little") + text, *elements])
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -29,6 +29,8 @@ class StepFacts:
     step_s: float
     data_wait_s: float
     skipped: bool = False
+    overflow: bool = False
+    """The gradients were beyond fp16: no step, and half the loss scale."""
 
     def numbers(self) -> dict[str, float]:
         """What a curve is drawn of."""

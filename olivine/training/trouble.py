@@ -44,5 +44,5 @@ def _out_of_memory(share: int) -> ConfigError:
     if share > 1:
         advice.insert(0, "cut the share into parts with --accumulate 2 or more")
     if torch.cuda.is_available():
-        advice.append("try --zero 1 or pretrain.precision=bf16")
+        advice.append("try --zero 1, pretrain.precision=bf16 or --recompute-activations")
     return ConfigError(f"out of memory with {share} keyframes at once. In this order: {'; '.join(advice)}.")

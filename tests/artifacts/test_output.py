@@ -12,7 +12,7 @@ import pytest
 
 from olivine.artifacts import Artifact, Output, begin, find_artifact, open_artifact, sha256_hex, verify
 from olivine.errors import DataError, IntegrityError, UsageError
-from olivine.store import Store, open_store
+from olivine.store import Pieces, Store, open_store
 
 
 def begin_output(store: Store, number: int = 0) -> Output:
@@ -114,8 +114,38 @@ def test_a_write_that_does_not_arrive_whole_is_found(store: Store, monkeypatch: 
         begin_output(store).put("a", b"some data")
 
 
+def test_pieces_are_written_as_bytes_are(store: Store) -> None:
+    out = begin_output(store)
+    blob = out.put("a", Pieces([b"some ", b"data"]))
+    assert blob == begin_output(store).put("a", b"some data")
+    assert publish(out).read("a") == b"some data"
+    assert begin_output(store, 1).put("b", Pieces([b"some data"])).sha256 == blob.sha256
+
+
+def test_pieces_over_a_damaged_object_are_put_right(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path))
+    out = begin_output(store)
+    blob = out.put("a", b"good data")
+    (tmp_path / blob.key).write_bytes(b"bad data!")
+    out.put("a", Pieces([b"good ", b"data"]))
+    assert publish(out).read("a") == b"good data"
+
+
+def test_pieces_that_do_not_arrive_whole_are_found(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = Store.create_content
+    monkeypatch.setattr(
+        Store,
+        "create_content",
+        lambda self, pieces, key: create(self, Pieces([pieces.slice(0, len(pieces) - 1)]), key),
+    )
+    with pytest.raises(IntegrityError, match="do not have the promised digest"):
+        begin_output(store).put("a", Pieces([b"some data"]))
+
+
 @pytest.mark.parametrize("path", ["../a", "/a", "", "a b", "a/", "..", "a\0"])
 def test_names_that_lead_out_are_refused(store: Store, path: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a name"):
+        begin_output(store).put(path, Pieces([b"1"]))
     with pytest.raises(UsageError, match="cannot be a name in an artifact"):
         begin_output(store).put(path, b"1")
     assert list(store.list("")) == []

@@ -43,6 +43,13 @@ def test_the_class_map_of_semantickitti():
     assert table.class_names[4] == "other-vehicle"
 
 
+def test_models_are_chosen_on_train_sequences():
+    assert {name: load_table(name).select for name in known_tables() if load_table(name).select} == {
+        "scribblekitti": ("07",),
+        "semantickitti": ("07",),
+    }
+
+
 @pytest.mark.parametrize("name", sorted(NUM_CLASSES))
 def test_what_is_written_is_read_again(name):
     table = load_table(name)
@@ -93,6 +100,7 @@ def test_a_table_of_ones_own(tmp_path):
         ({"classes": []}, "classes: Tuple should have at least 1 item"),
         ({"classes": [{"name": "a", "raw_ids": [1]}, {"name": "a", "raw_ids": [2]}]}, "two classes have one name"),
         ({"sequences": {}}, "there must be one"),
+        ({"select": ["b"]}, "select must be sequences of train"),
         ({"lists": {"train": "x.lst"}}, "a split is made of sequences or of a list"),
         ({"sequences": {"train": [".."]}}, "'..' is no name of a folder or file"),
         ({"lists": {"val": "../x"}}, "'../x' is no name"),

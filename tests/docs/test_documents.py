@@ -12,7 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")) + sorted(ROOT.glob("components/*/README.md"))
 
-GROUPS = ("score", "store", "study", "weights", "datasets", "lineage", "drives", "registry", "schedule", "detect")
+GROUPS = (
+    *("score", "figure", "store", "study", "weights", "datasets", "lineage", "drives", "registry", "schedule"),
+    "detect",
+)
 LABEL_COMMANDS = [["label", word] for word in ("digest", "fetch-weights", "inspect", "recompose")]
 
 

@@ -38,6 +38,10 @@ def test_arrays_and_images_are_those_of_the_files(chain):
     assert [camera["name"] for camera in meta["cameras"]] == list(CAMERAS)
     for jpeg, camera in zip(drives.images(token), meta["cameras"], strict=True):
         assert jpeg == (chain.root / camera["file"]).read_bytes()
+    together, jpegs = drives.keyframe_and_images(token)
+    assert jpegs == drives.images(token)
+    for name in ("points_N4", "pair_point_M", "pair_pixel_M3"):
+        assert np.array_equal(getattr(together, name), getattr(keyframe, name))
     assert drives.image_size == (192, 108)
     labels = json.loads((chain.root / VERSION / "lidarseg.json").read_text())
     file = next(row["filename"] for row in labels if row["sample_data_token"] == meta["lidar"]["token"])
@@ -50,6 +54,7 @@ def test_reading_a_keyframe_reads_no_label(chain):
     before = dict(drives.artifact.store.traffic.reads)
     drives.keyframe(drives.tokens()[0])
     drives.images(drives.tokens()[0])
+    drives.keyframe_and_images(drives.tokens()[0])
     keys = {blob.key for blob in drives.artifact.manifest.data if "lidarseg" in blob.path or "simulation" in blob.path}
     after = drives.artifact.store.traffic.reads
     assert not [key for key in keys if after[key] != before.get(key, 0)]

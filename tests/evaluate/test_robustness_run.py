@@ -11,6 +11,7 @@ import pytest
 from olivine.errors import DataError
 from olivine.evaluate import robustness
 from olivine.evaluate.robustness import add_baseline, measure_robustness
+from olivine.evaluate.robustness_text import robustness_lines
 from olivine.metrics.score import score_arrays
 from olivine.models.network_recipe import NetworkRecipe
 from olivine.models.predict import predict_points
@@ -44,13 +45,18 @@ class Sweeps:
         return make_sweep(token)[1]
 
 
+def fake_segmenter():
+    return SimpleNamespace(id="s" * 64, manifest=SimpleNamespace(summary={"init": "olivine"}))
+
+
 @pytest.fixture(scope="module")
 def measured():
     segmenter = Segmenter(NETWORK, 0.1, seed=0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(robustness, "Drives", Sweeps)
+        patch.setattr(robustness, "require_fit", lambda segmenter, drives: None)
         patch.setattr(robustness, "load_segmenter", lambda artifact: (segmenter, NETWORK))
-        drives, model = SimpleNamespace(tokens=TOKENS, id="d" * 64), SimpleNamespace(id="s" * 64)
+        drives, model = SimpleNamespace(tokens=TOKENS, id="d" * 64), fake_segmenter()
         with pytest.raises(DataError, match="drives dddddddddddd have no keyframe in the split 'test'"):
             measure_robustness(drives, model, "test")
         return segmenter, measure_robustness(drives, model, "select", seed=3)
@@ -80,11 +86,32 @@ def test_numbers_are_those_of_an_independent_pass(measured):
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
+def test_a_reader_is_told_what_the_numbers_are(measured, tmp_path):
+    _, found = measured
+    path = tmp_path / "baseline.json"
+    path.write_text(json.dumps(found | {"init": "random"}))
+    alone = robustness_lines(found)
+    assert alone[0].startswith("mIoU [%] of segmenter ssssssssssss (olivine) on 2 sweeps of the split select")
+    assert f"{100 * found['clean_miou']:.2f} without corruption" in alone[0]
+    assert alone[2].split() == ["light", "moderate", "heavy", "RR"]
+    fog = [100 * found["miou"]["fog"][str(severity)] for severity in SEVERITIES]
+    fog.append(100 * found["resilience_rates"]["fog"])
+    assert alone[3].split() == ["fog", *(f"{value:.2f}" for value in fog)]
+    assert len(alone) == 3 + len(CORRUPTIONS) + 3
+    assert alone[-2].startswith(f"mRR {100 * found['mean_resilience_rate']:.2f}: ")
+    against = robustness_lines(add_baseline(found, path))
+    assert [len(line.split()) for line in against[2:5]] == [5, 6, 6]
+    assert against[3].split()[-1] == "100.00"
+    assert "relative to that of segmenter ssssssssssss (random)" in against[-2]
+
+
 def test_a_baseline_gives_errors(measured, tmp_path):
     _, found = measured
     path = tmp_path / "baseline.json"
     path.write_text(json.dumps(found))
-    assert add_baseline(found, path)["mean_corruption_error"] == pytest.approx(1)
+    against = add_baseline(found, path)
+    assert against["mean_corruption_error"] == pytest.approx(1)
+    assert against["baseline"] == "ssssssssssss (olivine)"
     for change, reason in (
         ({"seed": 4}, "was measured with another seed"),
         ({"split": "test"}, "was measured with another split"),

@@ -1,13 +1,14 @@
 """Save checkpoints in forked children, kill them at random instants, and look at what can be loaded afterwards.
 
-A process of its own, so that forking is safe and quick. Usage: FOLDER CONTENDER RANKS TRIES, with a contender of `ours`,
-`torch_save` (one file, written over) and `deepspeed` (`save_checkpoint`, one rank). Prints one JSON line: tries, how
-many were killed while they saved, and how many left the newest finished checkpoint loadable.
+A process of its own, so that forking is safe and quick. Usage: FOLDER CONTENDER RANKS TRIES, with a contender of
+`checkpoint_contenders`. Prints one JSON line: tries, and how many left the newest finished checkpoint loadable, left
+one that is not whole, or lost it; `saved` counts the steps that were gone on by.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import random
 import select
@@ -15,184 +16,138 @@ import signal
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 warnings.simplefilter("ignore")
 
 import torch  # noqa: E402
-
-from olivine.artifacts import begin  # noqa: E402
-from olivine.store import open_store  # noqa: E402
-from olivine.training.checkpoint import Checkpoint, Place, load_checkpoint, save_checkpoint  # noqa: E402
+from checkpoint_contenders import BROKEN, CONTENDERS  # noqa: E402
 
 # A forked child has none of its parent's threads.
 torch.set_num_threads(1)
 # Kills come within half a second, or within a few saves where the machine is slow.
 LONGEST_S, SAVES = 0.5, 3
-ELEMENTS = 400_000
+READY = 0
 
 
-def state(step: int, rank: int) -> dict[str, torch.Tensor]:
-    return {name: torch.full((ELEMENTS,), float(step * 100 + rank)) for name in ("a", "b")}
-
-
-def sound(tensors: dict[str, torch.Tensor], step: int, rank: int) -> bool:
-    return all(torch.equal(tensors[name], value) for name, value in state(step, rank).items())
-
-
-class Ours:
-    """Checkpoints of an artifact in a store: every rank its shard, the first one the manifest."""
-
-    def __init__(self, folder: Path, ranks: int) -> None:
-        self.ranks, self.store = ranks, open_store(str(folder))
-
-    def _out(self):
-        return begin(self.store, "pretrain", "backbone", {}, {"seed": 1}, seed=1)
-
-    def save(self, step: int, rank: int, run: str) -> None:
-        place = Place(rank, self.ranks, run, patience_s=30)
-        shard = Checkpoint(step, {f"shard-{rank}": state(step, rank)}, {"history": list(range(step))})
-        save_checkpoint(self._out(), shard, place, keep=2)
-
-    def load(self) -> int:
-        """The step of the checkpoint that is found, 0 for none, -1 for one that is not whole."""
-        found = load_checkpoint(self._out())
-        if found is None:
-            return 0
-        whole = len(found.tensors) == self.ranks
-        parts = all(sound(found.tensors.get(f"shard-{rank}", {}), found.step, rank) for rank in range(self.ranks))
-        return found.step if whole and parts and found.notes["history"] == list(range(found.step)) else -1
-
-
-class TorchSave:
-    """`torch.save` to one file, as most training scripts do."""
-
-    def __init__(self, folder: Path, ranks: int) -> None:
-        self.file = folder / "checkpoint.pt"
-
-    def save(self, step: int, rank: int, run: str) -> None:
-        torch.save({"step": step, "model": state(step, rank)}, self.file)
-
-    def load(self) -> int:
-        if not self.file.exists():
-            return 0
+def fork(act: Callable[[], object]) -> int:
+    """A child that acts and ends, silent on the standard output."""
+    pid = os.fork()
+    if pid == 0:
         try:
-            found = torch.load(self.file, weights_only=True)
-        except Exception:
-            return -1
-        return found["step"] if sound(found["model"], found["step"], 0) else -1
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            act()
+            os._exit(0)
+        finally:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+    return pid
 
 
-class DeepSpeed:
-    """`DeepSpeedEngine.save_checkpoint`, found again by its file `latest`."""
-
-    def __init__(self, folder: Path, ranks: int) -> None:
-        from olivine.training.deepspeed_engine import _import_deepspeed, join_world
-
-        os.environ.pop("RANK", None)
-        join_world()
-        module = torch.nn.Linear(ELEMENTS, 2, bias=False)
-        config = {"train_batch_size": 1, "zero_optimization": {"stage": 0}, "steps_per_print": 10**9}
-        self.engine, *_ = _import_deepspeed().initialize(
-            model=module,
-            optimizer=torch.optim.SGD(module.parameters(), lr=0.1),
-            config=config | {"zero_allow_untested_optimizer": True},
-            dist_init_required=False,
-        )
-        self.folder = folder
-
-    def save(self, step: int, rank: int, run: str) -> None:
-        with torch.no_grad():
-            self.engine.module.weight.fill_(float(step))
-        self.engine.save_checkpoint(str(self.folder), tag=f"step{step}", client_state={"step": step})
-
-    def load(self) -> int:
-        if not any(self.folder.iterdir()):
-            return 0
-        try:
-            _, found = self.engine.load_checkpoint(str(self.folder))
-        except Exception:
-            return -1
-        if not found:
-            return 0
-        right = torch.equal(self.engine.module.weight, torch.full_like(self.engine.module.weight, float(found["step"])))
-        return found["step"] if right else -1
+def say(pipe: int, number: int) -> None:
+    os.write(pipe, number.to_bytes(4, "little", signed=True))
 
 
-CONTENDERS = {"ours": Ours, "torch_save": TorchSave, "deepspeed": DeepSpeed}
+def hear(pipe: int) -> int:
+    """The next number; an error when all who could say one are gone."""
+    word = os.read(pipe, 4)
+    if not word:
+        raise RuntimeError("a process ended before it was killed")
+    return int.from_bytes(word, "little", signed=True)
 
 
-def child(contender, rank: int, first: int, run: str, said: int) -> None:
-    """Save one checkpoint after the other; say which are finished."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    os.dup2(2, 1)
-    for step in range(first, first + 1000):
-        contender.save(step, rank, run)
-        if rank == 0:
-            os.write(said, step.to_bytes(4, "little"))
+class Ranks:
+    """Processes that save one checkpoint after the other, from step `first` on."""
+
+    def __init__(self, contender, ranks: int, first: int, run: str, num: int = 1000) -> None:
+        self.pipe, said = os.pipe()
+        meeting = multiprocessing.Barrier(ranks)
+
+        def act(rank: int) -> None:
+            contender.open(rank, run)
+            say(said, READY)
+            # A rank whose peer was killed ends with an error, which is no news.
+            os.dup2(1, 2)
+            for step in range(first, first + num):
+                contender.save(step, rank, run)
+                if contender.meets:
+                    meeting.wait()
+                if rank == 0:
+                    say(said, step)
+
+        self.pids = [fork(lambda rank=rank: act(rank)) for rank in range(ranks)]
+        os.close(said)
+        for _ in range(ranks):
+            hear(self.pipe)
+
+    def end(self) -> list[int]:
+        """Wait for all; the steps that were finished and not yet heard of."""
+        for pid in self.pids:
+            os.waitpid(pid, 0)
+        steps = []
+        while select.select([self.pipe], [], [], 0)[0] and (word := os.read(self.pipe, 4)):
+            steps.append(int.from_bytes(word, "little", signed=True))
+        os.close(self.pipe)
+        return steps
 
 
-def finished_steps(pipe: int) -> list[int]:
-    """Every finished step that was said."""
-    steps = []
-    while select.select([pipe], [], [], 0)[0] and (word := os.read(pipe, 4)):
-        steps.append(int.from_bytes(word, "little"))
-    return steps
+def look(contender, ranks: int, run: str) -> int:
+    """The step that can be loaded, the same on every rank, or BROKEN."""
+    if not contender.loads_together:
+        return contender.load(0)
+    pipe, said = os.pipe()
+
+    def act(rank: int) -> None:
+        contender.open(rank, f"look-{run}")
+        say(said, contender.load(rank))
+
+    pids = [fork(lambda rank=rank: act(rank)) for rank in range(ranks)]
+    os.close(said)
+    found = {hear(pipe) for _ in pids}
+    for pid in pids:
+        os.waitpid(pid, 0)
+    os.close(pipe)
+    return found.pop() if len(found) == 1 else BROKEN
 
 
 def one_try(contender, ranks: int, first: int, draw: random.Random, run: str, longest_s: float) -> tuple[int, int]:
     """Start all ranks and kill one of them, then the rest; the last finished step, and what is loaded."""
-    hear, said = os.pipe()
-    children = []
-    for rank in range(ranks):
-        pid = os.fork()
-        if pid == 0:
-            try:
-                child(contender, rank, first, run, said)
-            finally:
-                os._exit(1)
-        children.append(pid)
+    saving = Ranks(contender, ranks, first, run)
     time.sleep(draw.uniform(0, longest_s))
-    victims = [draw.choice(children)]
-    os.kill(victims[0], signal.SIGKILL)
+    victim = draw.choice(saving.pids)
+    os.kill(victim, signal.SIGKILL)
     # The others go on for a moment, as they would until a launcher notices.
     if ranks > 1:
         time.sleep(0.05)
-    for pid in children:
-        if pid not in victims:
+    for pid in saving.pids:
+        if pid != victim:
             os.kill(pid, signal.SIGKILL)
-    for pid in children:
-        os.waitpid(pid, 0)
-    os.close(said)
-    steps = finished_steps(hear)
-    os.close(hear)
-    return max(steps, default=first - 1), contender.load()
+    return max(saving.end(), default=first - 1), look(contender, ranks, run)
 
 
 def main(folder: str, name: str, ranks: int, tries: int) -> None:
     Path(folder).mkdir(parents=True, exist_ok=True)
     contender = CONTENDERS[name](Path(folder), ranks)
-    last = 1
-    # The last rank first: the first one waits for the others.
-    for rank in reversed(range(ranks)):
-        contender.save(last, rank, "warm")
+    last = 2
+    warm = Ranks(contender, ranks, 1, "warm", num=last)
+    hear(warm.pipe)
     start_s = time.perf_counter()
-    for rank in reversed(range(ranks)):
-        contender.save(last + 1, rank, "timed")
-    last += 1
+    hear(warm.pipe)
     longest_s = max(LONGEST_S, SAVES * (time.perf_counter() - start_s))
+    warm.end()
     draw = random.Random(0)
     report = {"tries": tries, "survived": 0, "half_written": 0, "lost": 0, "saved": 0}
     for number in range(tries):
         finished, loaded = one_try(contender, ranks, last + 1, draw, f"try-{number}", longest_s)
         good = loaded >= max(finished, last)
         report["survived"] += good
-        report["half_written"] += loaded == -1
-        report["lost"] += not good and loaded != -1
-        report["saved"] += max(loaded, last) - last
-        if loaded == -1:
-            contender.save(max(finished, last), 0, f"repair-{number}")
+        report["half_written"] += loaded == BROKEN
+        report["lost"] += not good and loaded != BROKEN
+        report["saved"] += max(loaded, finished, last) - last
         last = max(loaded, finished, last)
+        if loaded == BROKEN:
+            Ranks(contender, ranks, last, f"repair-{number}", num=1).end()
     print(json.dumps(report))
 
 

@@ -25,3 +25,13 @@ def test_the_newest_finished_checkpoint_loads(tmp_path, ranks, tries):
     report = kill(tmp_path / "store", "ours", ranks, tries)
     assert (report["survived"], report["half_written"], report["lost"]) == (tries, 0, 0)
     assert report["saved"] >= tries // 5, "the kills came before anything was saved"
+
+
+# What becomes of others is figures for docs/reliability.md, not a matter of this test.
+@pytest.mark.parametrize(
+    ("contender", "ranks", "tries"),
+    [("torch_save", 1, 10), ("torch_save", 4, 3), ("deepspeed", 1, 3), ("deepspeed", 4, 2)],
+)
+def test_the_same_is_done_to_others(tmp_path, contender, ranks, tries):
+    report = kill(tmp_path / "checkpoints", contender, ranks, tries)
+    assert report["tries"] == tries == report["survived"] + report["half_written"] + report["lost"]

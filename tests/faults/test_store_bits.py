@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,3 +87,12 @@ def test_damage_in_s3(s3_store_url: str, publish_sample: Callable[..., Artifact]
         with pytest.raises(IntegrityError):
             artifact.read_range("shard/a.bin", position, 1, sha256_hex(good[position : position + 1]))
         assert len(verify(artifact)) == 1
+
+
+def test_torch_load_is_given_the_same(tmp_path: Path) -> None:
+    """What it does not find is figures for docs/reliability.md, not a matter of this test."""
+    worker = Path(__file__).with_name("torch_bits_worker.py")
+    command = [sys.executable, str(worker), str(tmp_path), "200"]
+    report = json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=200).stdout)
+    print(report)
+    assert report["tries"] == 200 == report["survived"] + report["lost"]

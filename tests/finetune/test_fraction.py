@@ -59,6 +59,35 @@ def test_without_select_and_by_keyframe(official):
     assert labelled_keyframes(official, recipe) == tokens[2::3]
 
 
+@pytest.mark.parametrize(("every_nth", "scans"), [(100, 192), (20, 957), (10, 1913), (5, 3826), (1, 19_130)])
+def test_the_papers_fractions_of_semantickitti(every_nth, scans):
+    """Scans per sequence as the benchmark has them; 07 is held back by `select`, and the paper's protocol counts it."""
+    lengths = {"00": 4541, "01": 1101, "02": 4661, "03": 801, "04": 271, "05": 2761, "06": 1101, "07": 1101}
+    rows = [
+        (f"{name}/{frame:06d}", name, "select" if name == "07" else "test" if name == "08" else "train")
+        for name, length in (lengths | {"08": 4071, "09": 1591, "10": 1201}).items()
+        for frame in range(length)
+    ]
+    tokens = labelled_keyframes(Listed(rows), FinetuneRecipe(every_nth=every_nth, fraction_unit="scan"))
+    assert len(tokens) == scans
+    assert tokens[:2] == ["00/000000", f"00/{every_nth:06d}"]
+    assert not any(token.startswith("08/") for token in tokens)
+
+
+def test_a_fraction_of_less_than_a_scan_is_an_error(chain):
+    recipe = FinetuneRecipe(every_nth=9, splits="train", fraction_unit="scan")
+    with pytest.raises(UsageError, match=r"every_nth 9 keeps none of 8 scans of train: give at most 8\.$"):
+        labelled_keyframes(chain.drives, recipe)
+    assert len(labelled_keyframes(chain.drives, recipe.model_copy(update={"every_nth": 8}))) == 1
+
+
+def test_a_split_without_keyframes(chain, monkeypatch):
+    drives = chain.drives
+    monkeypatch.setattr(drives, "tokens", lambda split: [])
+    with pytest.raises(UsageError, match="have no keyframe in the split 'train'"):
+        labelled_keyframes(drives, FinetuneRecipe(every_nth=1, splits="train"))
+
+
 def test_an_empty_fraction_is_an_error(chain):
     for unit in ("scene", "keyframe"):
         recipe = FinetuneRecipe(every_nth=9, splits="train", fraction_unit=unit)

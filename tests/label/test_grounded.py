@@ -18,7 +18,7 @@ from olivine.label.instances import decode_mask, read_instances
 from olivine.label.recipe import ComposeRecipe, ExecutionRecipe, LabelRecipe
 from olivine.models.vfm.load import load_detector
 from olivine.models.vfm.recipe import DetectorRecipe, SegmenterRecipe
-from olivine.models.vfm.weights import weights_digest
+from olivine.models.weights_path import weights_digest
 from olivine.packs import Pack, bytes_array
 from olivine.packs.superpixels import read_superpixels
 
@@ -69,7 +69,7 @@ def recipe(models, ingested):
 @pytest.fixture(scope="module")
 def whole(ingested, recipe, tmp_path_factory):
     """All labelled without a break, one keyframe after the other."""
-    one = recipe.model_copy(update={"execution": ExecutionRecipe(workers=1, batch_images=1)})
+    one = recipe.model_copy(update={"execution": ExecutionRecipe(workers=1)})
     return stage.run(copy_drives(ingested, tmp_path_factory.mktemp("whole") / "store"), one)
 
 
@@ -128,11 +128,17 @@ def test_a_mask_its_confidence_and_its_pairs_agree(whole, ingested, recipe):
     assert (superpixels.pair_superpixel_M != 65_535).any()
 
 
-def test_batches_and_workers_change_no_byte(drives, recipe, whole):
-    """On a processor; batches are of several images on a GPU alone, which is not shown here."""
-    other = recipe.model_copy(update={"execution": ExecutionRecipe(workers=3, batch_images=5)})
-    labels = stage.run(drives, other)
+def test_workers_change_no_byte(drives, recipe, whole):
+    labels = stage.run(drives, recipe.model_copy(update={"execution": ExecutionRecipe(workers=3)}))
     assert (labels.id, labels.manifest.data_digest) == (whole.id, whole.manifest.data_digest)
+
+
+def test_batches_change_the_id_and_on_a_processor_no_byte(drives, recipe, whole):
+    of_several = recipe.model_copy(update={"batch_images": 5})
+    labels = stage.run(drives, of_several)
+    assert labels.id != whole.id
+    if not torch.cuda.is_available():
+        assert labels.manifest.data_digest == whole.manifest.data_digest
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -55,8 +55,27 @@ def publish_drives(store: Store, name: str, drives: tuple[str, ...], keyframes: 
     entries = [Entry(f"{name}-frame-{row}", {"x": b"1"}, columns=columns) for row, columns in enumerate(rows)]
     shard, index = build_shard("shards/00000.tar", entries)
     data = {"shards/00000.tar": shard, "index.parquet": index_bytes(index, TYPES)}
-    summary = {"drives": list(drives), "synthetic": False}
+    summary = {
+        "drives": list(drives),
+        "scenes": {"train": [f"{name}-scene-0"], "test": ["scene-1"]},
+        "synthetic": False,
+    }
     return publish(store, "ingest", "drives", {}, {"name": name, "source": "cd" * 32}, summary, data)
+
+
+def publish_result(
+    store: Store, drives: Artifact, backbone: Artifact | None, miou: float, seed: int = 0, frame: str = "a-frame-0",
+    **recipe: Any,
+) -> tuple[Artifact, Artifact]:  # fmt: skip
+    """A segmenter from a backbone or from random, and its metrics."""
+    init = "olivine" if backbone else "random"
+    inputs = {"drives": drives} | ({"backbone": backbone} if backbone else {})
+    summary = {"init": init, "keyframes": [frame], "fraction": "1/100 by scene", "frozen": "no"}
+    recipe = {"epochs": 2, "every_nth": 100, "fraction_unit": "scene", "seed": seed} | recipe
+    segmenter = publish(store, "finetune", "segmenter", inputs, recipe, summary, seed=seed)
+    scores = {"miou": miou, "split": "test", "init": init, "fraction": "1/100 by scene", "frozen": "no"}
+    inputs = {"drives": drives, "segmenter": segmenter}
+    return segmenter, publish(store, "evaluate", "metrics", inputs, {"split": "test"}, scores, seed=seed)
 
 
 def build_graph(store: Store) -> Graph:
@@ -75,20 +94,9 @@ def build_graph(store: Store) -> Graph:
         )
         made[f"backbone_{name}"] = backbone
         for seed in (0, 1):
-            inputs = {"drives": base, "backbone": backbone}
-            summary = {
-                "init": "olivine",
-                "keyframes": [f"{name}-frame-0"],
-                "fraction": "1/100 by scene",
-                "frozen": "no",
-            }
-            segmenter = publish(store, "finetune", "segmenter", inputs, {"epochs": 2, "seed": seed}, summary, seed=seed)
-            made[f"segmenter_{name}{seed}"] = segmenter
             miou = {"a": 0.27134, "b": 0.3}[name] + seed / 100
-            summary = {"miou": miou, "split": "test", "init": "olivine", "fraction": "1/100 by scene", "frozen": "no"}
-            inputs = {"drives": base, "segmenter": segmenter}
-            made[f"metrics_{name}{seed}"] = publish(store, "evaluate", "metrics", inputs, {"split": "test"}, summary,
-                                                    seed=seed)  # fmt: skip
+            tuned, scored = publish_result(store, base, backbone, miou, seed, f"{name}-frame-0")
+            made[f"segmenter_{name}{seed}"], made[f"metrics_{name}{seed}"] = tuned, scored
     return Graph(store, made)
 
 

@@ -74,8 +74,11 @@ def tasks_of(spec: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, 
     return found
 
 
-NEVER_CACHED = {"plan", "gate", "close"}
+KNOWS_ITS_RUN = {"plan", "gate", "close"}
 """Steps that look at what has no digest: the registry, and what was promoted meanwhile."""
+
+NEVER_CACHED = KNOWS_ITS_RUN | {"share"}
+"""What `share` makes is no output: KFP would not see that it is gone."""
 
 
 def test_every_step_is_tried_again(spec: dict[str, Any]) -> None:
@@ -100,7 +103,7 @@ def test_what_is_cached_does_not_know_its_run(spec: dict[str, Any]) -> None:
     """The id of the run among the parameters would make every run work anew."""
     for stage, task, _ in tasks_of(spec):
         values = [value.get("runtimeValue", {}).get("constant") for value in task["inputs"]["parameters"].values()]
-        assert ("{{$.pipeline_job_uuid}}" in values) == (stage in NEVER_CACHED), stage
+        assert ("{{$.pipeline_job_uuid}}" in values) == (stage in KNOWS_ITS_RUN), stage
 
 
 @pytest.mark.parametrize("name", sorted(PIPELINES))
@@ -115,7 +118,10 @@ def test_kubernetes_gives_every_step_credentials_a_run_and_a_timeout(name: str) 
         assert config["fieldPathAsEnv"] == [{"name": "OLIVINE_RUN", "fieldPath": "metadata.labels['pipeline/runid']"}]
         (settings,) = config["configMapAsEnv"]
         assert (settings["configMapName"], settings["optional"]) == ("olivine-settings", True)
-        assert settings["keyToEnv"] == [{"configMapKey": "pushgateway", "envVar": "OLIVINE_PUSHGATEWAY"}]
+        assert {item["configMapKey"]: item["envVar"] for item in settings["keyToEnv"]} == {
+            "pushgateway": "OLIVINE_PUSHGATEWAY",
+            "weights": "OLIVINE_WEIGHTS",
+        }
         (secret,) = config["secretAsEnv"]
         assert (secret["secretName"], secret["optional"]) == ("olivine-s3", True)
 
@@ -137,15 +143,46 @@ def test_a_random_start_is_shown_without_a_backbone() -> None:
     assert starts == {"random": False, "backbone": True}
 
 
-def test_recipes_are_compared_one_after_the_other() -> None:
-    """Recipes that share labels then find them, and a pretraining has the nodes for itself."""
-    limits = {
-        task["taskInfo"]["name"]: task["iteratorPolicy"]["parallelismLimit"]
-        for component in documents("compare_recipes")[0]["components"].values()
+def loops_of(spec: dict[str, Any]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Every loop by its name, with the group of tasks that it stands in."""
+    return {
+        task["taskInfo"]["name"]: (task, component["dag"]["tasks"])
+        for component in spec["components"].values()
         for task in component.get("dag", {}).get("tasks", {}).values()
         if "parameterIterator" in task
     }
-    assert limits == {"recipes": 1, "label fractions": 4, "seeds": 8}
+
+
+def test_recipes_are_compared_one_after_the_other() -> None:
+    """Recipes that share labels then find them, and a pretraining has the nodes for itself."""
+    loops = loops_of(documents("compare_recipes")[0])
+    limits = {name: task.get("iteratorPolicy", {}).get("parallelismLimit") for name, (task, _) in loops.items()}
+    assert limits == {"recipes": 1, "groups": None, "label fractions": 4, "seeds": 8}
+
+
+@pytest.mark.parametrize("name", ["full", "retrain_on_new_drives", "relabel", "compare_recipes"])
+def test_labelling_is_shared_by_groups_and_never_by_frames(name: str) -> None:
+    """As many steps as the form says, however many drives there are; a last step waits for all of them."""
+    spec = documents(name)[0]
+    assert spec["root"]["inputDefinitions"]["parameters"]["label_groups"]["defaultValue"] == 1
+    loop, beside = loops_of(spec)["groups"]
+    items = loop["inputs"]["parameters"][loop["parameterIterator"]["items"]["inputParameter"]]
+    assert items["taskOutputParameter"] == {"producerTask": "groups", "outputParameterKey": "groups"}
+    assert "label_groups" in beside["groups"]["inputs"]["parameters"]["number"]["componentInputParameter"]
+    (share,) = spec["components"][loop["componentRef"]["name"]]["dag"]["tasks"].values()
+    assert share["componentRef"]["name"] == "comp-share"
+    assert share["inputs"]["parameters"]["group"]["componentInputParameter"] == loop["parameterIterator"]["itemInput"]
+    (last,) = (task for task in beside.values() if task["componentRef"]["name"].startswith("comp-label"))
+    (loop_name,) = (key for key, task in beside.items() if task is loop)
+    assert loop_name in last["dependentTasks"]
+    assert last["inputs"]["parameters"]["labelled"]["taskOutputParameter"]["producerTask"] == loop_name
+    given = {key: value for key, value in last["inputs"]["parameters"].items() if key != "labelled"}
+    assert given.keys() == share["inputs"]["parameters"].keys() - {"group"}
+
+
+def test_weighing_is_one_step(spec: dict[str, Any]) -> None:
+    """It takes milliseconds a keyframe; docs/cluster.md has the figure."""
+    assert [stage for stage, _, _ in tasks_of(spec)].count("weigh") <= 1
 
 
 REQUIRED = {

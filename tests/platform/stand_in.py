@@ -20,17 +20,19 @@ NOTES = Path(os.environ["STAND_IN_NOTES"])
 
 def main() -> None:
     word, executor_input = sys.argv[1], json.loads(sys.argv[3])
-    if word in ("plan", "gate", "close", "compare"):
+    if word in ("plan", "groups", "gate", "close", "compare"):
         # The real ones, which take no time.
+        from olivine.lineage.compare_command import run_compare_executor
         from olivine.platform.close_step import run_close_executor
         from olivine.platform.retrain_steps import run_gate_executor, run_plan_executor
-        from olivine.report.command import run_compare_executor
+        from olivine.platform.share_steps import run_groups_executor
 
         real = {"plan": run_plan_executor, "gate": run_gate_executor, "close": run_close_executor}
-        (real | {"compare": run_compare_executor})[word](sys.argv[3])
+        (real | {"compare": run_compare_executor, "groups": run_groups_executor})[word](sys.argv[3])
         return
     given = executor_input["inputs"]["parameterValues"]
     names = {word, f"{word}/{given.get('init')}", f"{word}/{given.get('init')}/{int(given.get('seed', -1))}"}
+    names.add(f"{word}/{given.get('group')}")
     note = {"word": word, "threads": os.environ.get("OMP_NUM_THREADS"), "parameters": given}
     note["artifacts"] = {
         name: shown_ids(entry) for name, entry in executor_input["inputs"].get("artifacts", {}).items()
@@ -49,6 +51,8 @@ def main() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"<h1>{given['title']}</h1>")
         io.write_raw("report", {}, {})
+    elif word == "share":
+        io.write_parameters(keyframes=int(given["group"].partition("/")[0]))
     else:
         publish(word, io)
     print(f"{word} done")

@@ -23,9 +23,10 @@ def test_the_package_carries_the_full_pipeline() -> None:
     assert pipeline_names() == ["compare_recipes", "evaluate_only", "full", "relabel", "retrain_on_new_drives"]
     full = load_pipeline("full")
     nodes = {"num_nodes", "gpus_per_node", "cpu_per_node", "memory_per_node", "node_selector", "namespace", "image"}
-    assert set(full.parameters) == {"drives", "store", "version", "recipe", "settings", "seeds", "title"} | nodes
+    own = {"drives", "store", "version", "recipe", "settings", "seeds", "title", "label_groups"}
+    assert set(full.parameters) == own | nodes
     assert {name for name, item in full.parameters.items() if item.required} == {"drives", "store"}
-    words = {"ingest", "label", "weigh", "pretrain", "finetune", "evaluate", "report", "close"}
+    words = {"ingest", "groups", "share", "label", "weigh", "pretrain", "finetune", "evaluate", "report", "close"}
     assert full.retries == dict.fromkeys(words, 2)
 
 

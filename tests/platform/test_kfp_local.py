@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,19 @@ def test_the_installed_kfp_is_known() -> None:
     check_private_api()
 
 
+def test_a_folder_named_docker_is_not_taken_for_its_client(tmp_path: Path) -> None:
+    (tmp_path / "docker").mkdir()
+    program = "from olivine.platform.kfp_local import check_private_api; check_private_api()"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+
 class OtherHandler:
     def __init__(self, image: str, command: list[str]) -> None: ...
+
+
+class OtherStore:
+    def get_parent_input(self, task: str, key: str) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -32,6 +45,7 @@ class OtherHandler:
         ("kfp.local.subprocess_task_handler", "SubprocessTaskHandler", OtherHandler),
         ("kfp.local.task_dispatcher", "subprocess_task_handler", object()),
         ("kfp.local.task_dispatcher", "logging_utils", object()),
+        ("kfp.local.io", "IOStore", OtherStore),
         ("kfp.local.executor_input_utils", "dsl_artifact_to_artifact_list", lambda artifacts: artifacts),
         ("kfp.local.orchestrator.task_spec_utils", "create_parameter_loop_iteration_task_spec", lambda spec: spec),
     ],

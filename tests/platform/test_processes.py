@@ -156,6 +156,15 @@ def test_the_watchdog_removes_the_scratch_folder_last(tmp_path: Path) -> None:
     assert not scratch.exists()
 
 
+def test_what_cleans_up_runs_before_the_scratch_folder_goes(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    with ProcessGroups(scratch, clean_up=["sh", "-c", f"test -d {scratch} && touch {tmp_path}/seen"]):
+        assert not (tmp_path / "seen").exists()
+    assert (tmp_path / "seen").exists()
+    assert not scratch.exists()
+
+
 def test_an_exception_in_the_waiting_thread_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     lines: list[str] = []
 

@@ -60,7 +60,7 @@ def test_a_killed_run_goes_on_after_its_last_shard(own_chain, monkeypatch):
     drives, tokens = own_chain.made["ingest"], own_chain.drives.tokens("train")[:6]
     recipe = RECIPE.model_copy(update={"width": 192})
     decoded = []
-    decode = features._decode
+    decode = features.decode_at_encoder_size
 
     def killed_at_the_third_keyframe(jpeg, recipe):
         decoded.append(jpeg)
@@ -68,7 +68,7 @@ def test_a_killed_run_goes_on_after_its_last_shard(own_chain, monkeypatch):
             raise KeyboardInterrupt
         return decode(jpeg, recipe)
 
-    monkeypatch.setattr(features, "_decode", killed_at_the_third_keyframe)
+    monkeypatch.setattr(features, "decode_at_encoder_size", killed_at_the_third_keyframe)
     with pytest.raises(KeyboardInterrupt):
         features.encode_images(drives, tokens, recipe, ALONE)
     made = features.encode_images(drives, tokens, recipe, ALONE)

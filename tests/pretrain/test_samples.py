@@ -51,6 +51,18 @@ def test_a_sample_does_not_depend_on_its_batch(chain, make):
     assert torch.equal(second.maps_ICHW[6:], alone.maps_ICHW)
 
 
+def test_a_keyframe_with_its_images_is_one_read(chain, make):
+    augment = load_recipe("tiny_cpu").pretrain.augment_images.model_copy(update={"enabled": True})
+    samples, tokens = make(augment_images=augment), chain.drives.tokens("train")[:2]
+    # Each keyframe has a shard of its own.
+    shards = {blob.key for blob in chain.made["ingest"].manifest.data if blob.path.startswith("shards/")}
+    for epoch in range(2):
+        before = Counter(samples.traffic.reads)
+        assert samples.batch(tokens, epoch).images_IHW3 is not None
+        reads = Counter(samples.traffic.reads) - before
+        assert sorted(reads[key] for key in shards if reads[key]) == [1, 1]
+
+
 def test_pairs_follow_their_points_into_voxels(chain, make):
     token = chain.drives.tokens("train")[4]
     recipe = load_recipe("tiny_cpu").pretrain

@@ -38,7 +38,9 @@ def test_each_is_whole_and_named_and_survives_json(name):
 def test_pretraining_and_fine_tuning_share_the_network(name):
     recipe = load_recipe(name)
     assert (recipe.pretrain is None) == name.startswith("random")
-    assert recipe.pretrain is None or recipe.pretrain.network == recipe.finetune.network
+    tuned = recipe.finetune.network
+    assert (tuned.intensity is not None) == ("semantickitti" in name), "what belongs to the data may differ"
+    assert recipe.pretrain is None or recipe.pretrain.network == tuned.model_copy(update={"intensity": None})
 
 
 TERMS = {
@@ -117,6 +119,69 @@ def test_the_headline_recipe_is_the_papers():
         100,
         "both",
     )
+
+
+@pytest.mark.parametrize(
+    ("scale", "every_nth", "epochs"),
+    [("paper", 100, 100), ("paper_5", 20, 50), ("paper_10", 10, 50), ("paper_25", 4, 50), ("paper_100", 1, 50)],
+)
+def test_more_labels_are_fine_tuned_at_the_papers_rates(scale, every_nth, epochs):
+    """1, 5, 10, 25, 100 % of 700 scenes; all else is as at 1 %, so that one backbone serves them all."""
+    base, recipe = load_recipe("slidr"), load_recipe(f"slidr@{scale}")
+    assert recipe.finetune == base.finetune.model_copy(update={"every_nth": every_nth, "epochs": epochs})
+    assert recipe.pretrain == base.pretrain
+
+
+def test_linear_probing_trains_the_head_alone_on_all_labels():
+    base, recipe = load_recipe("olivine"), load_recipe("olivine@paper_probe")
+    finetune = recipe.finetune
+    assert (finetune.frozen, finetune.head_lr, finetune.every_nth) == ("augmented", 0.05, 1)
+    assert (finetune.epochs, finetune.batch_size) == (50, 16)
+    assert recipe.pretrain == base.pretrain
+
+
+@pytest.mark.parametrize(("scale", "every_nth"), [("waffleiron", 100), ("waffleiron_10", 10), ("waffleiron_100", 1)])
+def test_waffleiron_is_trained_as_its_paper_does(scale, every_nth):
+    recipe = load_recipe(f"olivine@{scale}")
+    finetune = recipe.finetune
+    assert recipe.pretrain.network == finetune.network
+    assert (finetune.network.kind, finetune.network.waffleiron.width, finetune.network.waffleiron.depth) == (
+        "waffleiron",
+        384,
+        48,
+    )
+    assert (finetune.optimizer.name, finetune.optimizer.lr, finetune.optimizer.weight_decay) == ("adamw", 1e-3, 3e-3)
+    assert (finetune.every_nth, finetune.batch_size) == (every_nth, 4)
+    assert finetune.epochs == (100 if every_nth == 100 else 45)
+    assert load_recipe(f"random@{scale}").finetune == finetune
+
+
+@pytest.mark.parametrize(
+    ("name", "every_nth", "epochs"),
+    [
+        ("semantickitti", 100, 100),
+        ("semantickitti_5", 20, 50),
+        ("semantickitti_10", 10, 50),
+        ("semantickitti_20", 5, 50),
+        ("semantickitti_100", 1, 50),
+    ],
+)
+def test_the_papers_protocol_on_semantickitti(name, every_nth, epochs):
+    recipe = load_recipe(name)
+    finetune = recipe.finetune
+    assert (finetune.every_nth, finetune.epochs, finetune.batch_size) == (every_nth, epochs, 10)
+    assert (finetune.optimizer.lr, finetune.head_lr, finetune.random_lr) == (0.05, 2.0, 0.05)
+    assert (finetune.fraction_unit, finetune.splits, finetune.voxel_label) == ("scan", "all_train", "first")
+    assert (finetune.network.intensity.scale, finetune.network.intensity.offset) == (1.0, 1.0)
+    assert recipe.ingest.dataset == "semantickitti"
+    assert recipe.pretrain == load_recipe("olivine").pretrain
+
+
+def test_the_improved_mode_brings_intensities_to_one_range():
+    network = load_recipe("olivine_plus@semantickitti").finetune.network
+    assert (network.intensity.scale, network.intensity.offset) == (255.0, 0.0)
+    assert network.intensity_scale * network.intensity.scale == pytest.approx(1.0)
+    assert load_recipe("olivine_plus").finetune.network.intensity is None
 
 
 def test_the_demo_holds_select_back():

@@ -50,7 +50,7 @@ def test_nothing_complains_and_nothing_is_fetched(opened: Opened, file: Path):
 
 def test_every_picture_is_drawn(opened: Opened):
     sizes = opened.page.eval_on_selector_all("img", "all => all.map(i => [i.complete, i.naturalWidth, i.alt.length])")
-    assert len(sizes) == 2 * 3 + 2 * 2 + 2
+    assert len(sizes) == 2 * 3 + 3 + 2 * 2 + 2
     assert all(complete and width > 0 and alt > 0 for complete, width, alt in sizes)
     boxes = opened.page.eval_on_selector_all(
         "main section > figure svg, .columns svg", "all => all.map(s => s.getBBox().width)"

@@ -8,14 +8,16 @@ from pathlib import Path
 import pytest
 from comparison import Compared, run_stage
 
-from olivine.errors import DiskFullError, UsageError
+from olivine.artifacts import Artifact
+from olivine.errors import ConfigError, DiskFullError, IntegrityError, UsageError
+from olivine.report.figures import in_report
 from olivine.report.page import render_report, write_report
 from olivine.report.summary import summarise
 from olivine.report.table import percent
 from olivine.report.trace import trace
 
 LARGEST_BYTES = 5_000_000
-VOID = {"meta", "link", "img", "br"}
+VOID = {"meta", "link", "img", "br", "input"}
 
 
 class Checker(HTMLParser):
@@ -52,7 +54,9 @@ def page(compared: Compared) -> str:
 def test_the_page_is_one_whole_file(page: str):
     checker = Checker(page)
     assert len(page.encode()) < LARGEST_BYTES
-    assert checker.of("script") == []
+    # The data and the script of the similarity to an anchor, which the policy names by its digest.
+    assert [script.get("type") for script in checker.of("script")] == ["application/json", None]
+    assert "script-src 'sha256-" in page
     sources = [image["src"] or "" for image in checker.of("img")]
     assert all(source.startswith("data:image/") for source in sources)
     assert all((link["href"] or "").startswith(("#", "data:")) for tag in ("a", "link") for link in checker.of(tag))
@@ -101,7 +105,7 @@ def test_the_same_metrics_give_the_same_page(page: str, compared: Compared):
 
 def test_text_from_outside_is_never_markup(compared: Compared):
     hostile = "</title><script>alert(1)</script>"
-    assert Checker(render_report(compared.store, compared.all, hostile)).of("script") == []
+    assert len(Checker(render_report(compared.store, compared.all, hostile)).of("script")) == 2
 
 
 def test_a_random_start_alone_has_a_page(compared: Compared):
@@ -109,7 +113,9 @@ def test_a_random_start_alone_has_a_page(compared: Compared):
     checker = Checker(page)
     assert "weak-labels" not in page
     assert "claim" not in page
-    assert len(checker.of("img")) == 4
+    assert len(checker.of("img")) == 4 + 2
+    assert checker.of("script") == checker.of("canvas") == []
+    assert "script-src" not in page
 
 
 def test_labels_of_points_alone_have_a_page(own_compared: Compared):
@@ -145,3 +151,25 @@ def test_a_place_that_cannot_be_written_is_named(compared: Compared, tmp_path: P
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"file/report\.html"):
         write_report(compared.store, compared.all, tmp_path / "file" / "report.html", "Title")
+
+
+def test_a_figure_that_cannot_be_drawn_leaves_its_reason(compared: Compared, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(in_report.importlib.util, "find_spec", lambda name: None)
+
+    def refuse(backbone: Artifact) -> None:
+        raise ConfigError("no room for <b>it</b>")
+
+    monkeypatch.setattr(in_report, "draw_conflict", refuse)
+    page = render_report(compared.store, compared.all, "Without")
+    assert "Self-conflict: no room for &lt;b&gt;it" in page
+    assert page.count("needs torch, which is not installed where this page was made") == 2
+    assert Checker(page).of("canvas") == []
+
+
+def test_damage_is_no_figure_left_out(compared: Compared, monkeypatch: pytest.MonkeyPatch):
+    def damaged(backbone: Artifact) -> None:
+        raise IntegrityError("bytes that differ")
+
+    monkeypatch.setattr(in_report, "draw_conflict", damaged)
+    with pytest.raises(IntegrityError, match="bytes that differ"):
+        render_report(compared.store, compared.all, "Damaged")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from olivine.errors import ConfigError, StoreError, UsageError
-from olivine.store import open_store
+from olivine.store import Pieces, open_store
 
 KILLED_WHILE_WRITING = """
 import os, signal, sys
@@ -90,6 +90,9 @@ def test_everything_is_flushed_before_it_gets_its_name(tmp_path: Path, monkeypat
     steps.clear()
     store.create("other/third", b"1")
     assert steps == ["flush top", "flush .staging", "link", "flush other"]
+    steps.clear()
+    store.create_content(Pieces([b"1", b"2"]), lambda: "more/fourth")
+    assert steps == ["flush .staging", "flush top", "link", "flush more"]
 
 
 def test_only_objects_are_listed(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import obstore
 import pytest
 
 from olivine.errors import ConfigError, OlivineError, StoreError
-from olivine.store import Store, open_store
+from olivine.store import Pieces, Store, open_store
 
 WRONG_SECRET = "wrong-secret-5d2e8f"  # pragma: allowlist secret
 USED_BEFORE_FORK = """
@@ -135,3 +135,20 @@ def test_a_body_that_breaks_off_once_is_read_again(
     monkeypatch.setattr(obstore, name, once)
     assert (store.read("k"), store.read_range("k", 2, 3)) == (b"0123456789", b"234")
     assert broken == [name]
+
+
+def test_parts_that_break_off_are_sent_again(s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("olivine.store.s3._PART_BYTES", 5 << 20)
+    store, whole = open_store(s3_store_url), bytes(range(256)) * 50_000
+    broken, real = [], obstore.put
+
+    def once(target, key, data, **options):
+        if not broken:
+            broken.append(next(iter(data)))
+            raise obstore.exceptions.GenericError("HTTP error: request or response body error")
+        return real(target, key, data, **options)
+
+    monkeypatch.setattr(obstore, "put", once)
+    assert store.create_content(Pieces([whole[:7_000_000], whole[7_000_000:]]), lambda: "k")
+    assert store.read("k") == whole
+    assert len(broken) == 1

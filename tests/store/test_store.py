@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from olivine.errors import DataError, UsageError
-from olivine.store import Ref, Store, open_store
+from olivine.store import Pieces, Ref, Store, open_store
 
 ODD_KEY = "a+b=c@d._-/x+y=z@._-/" + "n" * 200
 
@@ -37,6 +37,33 @@ def test_a_file_is_written_like_bytes(store: Store, tmp_path: Path) -> None:
     assert store.create("k", source)
     assert store.read("k") == source.read_bytes()
     assert store.traffic.written_bytes == 11_000
+
+
+# The second goes to S3 in three parts, which begin and end elsewhere than the pieces.
+@pytest.mark.parametrize("parts", [[b"ab", b"", b"c"], [b"0" * 100, bytes(range(256)) * 70_000], [b""]])
+def test_content_is_created_once(store: Store, parts: list[bytes]) -> None:
+    pieces, whole = Pieces(parts), b"".join(parts)
+    assert store.create_content(pieces, lambda: "k")
+    assert not store.create_content(Pieces([b"other" * 4_000_000]), lambda: "k")
+    assert store.traffic.written_bytes == len(whole)
+    assert store.read("k") == whole
+    assert store.holds("k", pieces)
+
+
+def test_other_bytes_are_not_held(store: Store) -> None:
+    whole = bytes(range(256)) * 70_000
+    store.create_content(Pieces([whole]), lambda: "k")
+    assert store.holds("k", Pieces([whole[:1000], whole[1000:]]))
+    for other in (whole[:-1], whole + b"!", b"!" + whole[1:], whole[:-1] + b"!", b""):
+        assert not store.holds("k", Pieces([other]))
+    with pytest.raises(FileNotFoundError):
+        store.holds("none", Pieces([whole]))
+
+
+def test_a_bad_key_of_content_is_refused(store: Store) -> None:
+    with pytest.raises(UsageError, match="is not a store key"):
+        store.create_content(Pieces([b"data"]), lambda: "../k")
+    assert list(store.list("")) == []
 
 
 def test_all_characters_of_keys(store: Store) -> None:

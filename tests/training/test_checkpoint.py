@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
-from olivine.artifacts import Output, begin
+from olivine.artifacts import Output, begin, open_artifact
 from olivine.errors import IntegrityError, PeerError
 from olivine.store import open_store
-from olivine.training.checkpoint import Checkpoint, Place, load_checkpoint, save_checkpoint
+from olivine.training.checkpoint import Checkpoint, Keep, Place, load_checkpoint, read_checkpoint, save_checkpoint
 
 
 @pytest.fixture
@@ -96,7 +97,7 @@ def blobs(out):
 
 def test_the_last_few_are_kept_and_nothing_of_the_others(out):
     for step in range(1, 7):
-        save_checkpoint(out, checkpoint(step), keep=2)
+        save_checkpoint(out, checkpoint(step), keep=Keep(2))
         if step == 2:
             two = len(list(out.store.list("")))
     assert load_checkpoint(out).step == 6
@@ -105,8 +106,82 @@ def test_the_last_few_are_kept_and_nothing_of_the_others(out):
     assert len(list(out.store.list(""))) == two
 
 
+def judged(step, mean_loss):
+    return replace(checkpoint(step), mean_loss=mean_loss)
+
+
+def kept_steps(out):
+    """Steps of the checkpoints whose manifests are there, and of the best in the ref."""
+    found = (open_artifact(out.store, out.stage, key.split("/")[1]) for key in out.store.list(out.stage))
+    best = json.loads(out.store.read_ref(f"runs/{out.id}/checkpoint").content)["best"]
+    return sorted(artifact.manifest.counts["step"] for artifact in found), best and best["step"]
+
+
+def test_the_best_is_kept_beside_the_last(out):
+    losses = [3.0, 1.0, 2.0, 2.5, 1.0, 4.0, 5.0, 6.0]
+    seen = []
+    for step, loss in enumerate(losses, start=1):
+        save_checkpoint(out, judged(step, loss), keep=Keep(2))
+        seen.append(kept_steps(out))
+    assert seen == [
+        ([1], 1),
+        ([1, 2], 2),
+        ([2, 3], 2),
+        ([2, 3, 4], 2),
+        ([4, 5], 5),
+        ([5, 6], 5),
+        ([5, 6, 7], 5),
+        ([5, 7, 8], 5),
+    ]
+    assert load_checkpoint(out).step == 8
+    ref = json.loads(out.store.read_ref(f"runs/{out.id}/checkpoint").content)
+    best = open_artifact(out.store, out.stage, ref["best"]["id"])
+    assert best.manifest.summary == {"mean_loss": 1.0}
+    assert read_checkpoint(out, best).mean_loss == 1.0
+
+
+def test_the_best_goes_when_it_is_not_wanted_any_more(out):
+    for step, loss in ((1, 1.0), (2, 2.0), (3, 3.0)):
+        save_checkpoint(out, judged(step, loss), keep=Keep(1))
+    assert kept_steps(out) == ([1, 3], 1)
+    save_checkpoint(out, judged(4, 4.0), keep=Keep(1, best=False))
+    assert kept_steps(out) == ([4], None)
+    assert len(blobs(out)) == 3
+
+
+def test_without_a_loss_none_is_the_best(out):
+    save_checkpoint(out, judged(1, 1.0), keep=Keep(1))
+    save_checkpoint(out, checkpoint(2), keep=Keep(1))
+    assert kept_steps(out) == ([1, 2], 1)
+    other = begin(out.store, "finetune", "segmenter", {}, {"epochs": 5}, seed=1)
+    save_checkpoint(other, checkpoint(1))
+    assert json.loads(out.store.read_ref(f"runs/{other.id}/checkpoint").content)["best"] is None
+
+
+def test_the_best_is_the_last_resort(out, tmp_path):
+    save_checkpoint(out, judged(1, 1.0), keep=Keep(1))
+    before = blobs(out)
+    save_checkpoint(out, judged(2, 2.0), keep=Keep(1))
+    for key in blobs(out) - before:
+        file = tmp_path / "store" / key
+        file.write_bytes(file.read_bytes()[:-1])
+    assert load_checkpoint(out).step == 1
+
+
+def test_a_ref_of_an_earlier_version_is_read(out):
+    save_checkpoint(out, judged(1, 1.0))
+    name = f"runs/{out.id}/checkpoint"
+    ref = out.store.read_ref(name)
+    content = json.loads(ref.content)
+    old = {"id": content["id"], "step": 1, "older": [], "leaving": []}
+    assert out.store.move_ref(name, json.dumps(old).encode(), ref)
+    assert load_checkpoint(out).step == 1
+    save_checkpoint(out, judged(2, 2.0), keep=Keep(1))
+    assert kept_steps(out) == ([2], 2)
+
+
 def test_killed_while_an_old_one_is_removed(out, monkeypatch):
-    save_checkpoint(out, checkpoint(1), keep=1)
+    save_checkpoint(out, checkpoint(1), keep=Keep(1))
     before = blobs(out)
 
     def killed(key):
@@ -116,10 +191,10 @@ def test_killed_while_an_old_one_is_removed(out, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(out.store, "delete", killed)
             with pytest.raises(KeyboardInterrupt):
-                save_checkpoint(out, checkpoint(load_checkpoint(out).step + 1), keep=1)
+                save_checkpoint(out, checkpoint(load_checkpoint(out).step + 1), keep=Keep(1))
     assert load_checkpoint(out).step == 3
     assert before < blobs(out)
-    save_checkpoint(out, checkpoint(4), keep=1)
+    save_checkpoint(out, checkpoint(4), keep=Keep(1))
     assert load_checkpoint(out).step == 4
     assert len(blobs(out)) == len(before)
 

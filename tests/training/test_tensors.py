@@ -8,7 +8,14 @@ import torch
 from olivine.errors import IntegrityError
 from olivine.training.optimizer import build_optimizer
 from olivine.training.optimizer_recipe import OptimizerRecipe
-from olivine.training.tensors import bytes_tensors, flatten_optimizer, restore_optimizer, tensors_bytes
+from olivine.training.tensors import (
+    _DTYPES,
+    bytes_tensors,
+    flatten_optimizer,
+    restore_optimizer,
+    tensors_bytes,
+    tensors_pieces,
+)
 
 
 def test_same_tensors_same_bytes_in_any_order():
@@ -20,6 +27,29 @@ def test_same_tensors_same_bytes_in_any_order():
     assert all(
         torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype for name, tensor in tensors.items()
     )
+
+
+def joined(pieces):
+    return b"".join(pieces.chunks(1 << 20))
+
+
+@pytest.mark.parametrize("dtype", _DTYPES)
+def test_pieces_are_the_file_that_safetensors_writes(dtype):
+    tensors = {
+        "b": torch.arange(6).reshape(2, 3).T.to(dtype),
+        "a": torch.ones(()).to(dtype),
+        "none": torch.ones(0, 3).to(dtype),
+        "odd": torch.ones(3, dtype=torch.uint8),
+        "wide": torch.ones(3, dtype=torch.int64),
+    }
+    assert joined(tensors_pieces(tensors, {"run": "1"})) == tensors_bytes(tensors, {"run": "1"})
+
+
+def test_pieces_show_tensors_and_parts_of_them():
+    buffer = torch.zeros(10)
+    pieces = tensors_pieces({"part": buffer[2:5]}, {})
+    buffer += 1
+    assert bytes_tensors(joined(pieces), "test")["part"].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 9, tensors_bytes({"a": torch.ones(9)})[:-1]])

@@ -16,6 +16,7 @@ from olivine.training.tracker import StepFacts, open_trackers
 NAMES = {"git": "abc", "image": "", "method": "olivine"}
 FACTS = [StepFacts(step, 0, 0.1, {"loss": 2.0 - step, "category": 1.0}, 3.0, 4, 0.3, 0.1) for step in range(2)]
 SKIPPED = StepFacts(2, 0, 0.1, {}, None, 4, 0.3, 0.1, skipped=True)
+OVERFLOW = StepFacts(3, 0, 0.1, {"loss": 1.0}, None, 4, 0.3, 0.1, overflow=True)
 
 
 def opened(execution, traffic=None, **place):
@@ -81,7 +82,7 @@ def test_prometheus():
     traffic = Traffic(read_bytes=10, written_bytes=5, requests=3)
     (metrics,) = opened(Execution(metrics_port=0), traffic)
     began = scraped(metrics)
-    for facts in [*FACTS, SKIPPED]:
+    for facts in [*FACTS, SKIPPED, OVERFLOW]:
         metrics.step(facts)
     metrics.checkpoint(1.5, 1000)
     values, lines = scraped(metrics), scrape(metrics)
@@ -90,18 +91,19 @@ def test_prometheus():
         "olivine_train_loss": 1.0,
         "olivine_train_lr": 0.1,
         "olivine_train_grad_norm": 3.0,
-        "olivine_train_samples_total": 12.0,
-        "olivine_train_step": 3.0,
+        "olivine_train_samples_total": 16.0,
+        "olivine_train_step": 4.0,
         "olivine_train_epoch": 0.0,
-        "olivine_train_step_seconds_count": 3.0,
+        "olivine_train_step_seconds_count": 4.0,
         "olivine_train_checkpoint_seconds": 1.5,
         "olivine_train_checkpoint_bytes": 1000.0,
         "olivine_train_skipped_steps_total": 1.0,
+        "olivine_train_overflow_steps_total": 1.0,
         "olivine_store_requests_total": 3.0,
         "olivine_store_bytes_total": 15.0,
     }
     assert {name: float(values[name]) for name in wanted} == wanted
-    assert float(values["olivine_train_data_wait_seconds_total"]) == pytest.approx(0.3)
+    assert float(values["olivine_train_data_wait_seconds_total"]) == pytest.approx(0.4)
     for name in ("step", "checkpoint"):
         # Before the first one it is the start, so that no alert counts from 1970.
         times = [float(at[f"olivine_train_last_{name}_timestamp_seconds"]) for at in (began, values)]

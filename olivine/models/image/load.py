@@ -33,7 +33,7 @@ def load_image_encoder(recipe: EncoderRecipe | str, *, device: torch.device | st
     if recipe.name == "mobilesam":
         from olivine.models.image.mobilesam import load_mobilesam
 
-        return load_mobilesam(device, bf16=recipe.precision == "bf16")
+        return load_mobilesam(device, recipe.precision)
     from olivine.models.image.trunk import load_trunk
 
     return load_trunk(recipe, device)

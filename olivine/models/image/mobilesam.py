@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from olivine.errors import ConfigError
 from olivine.models.image.families import IMAGENET_MEAN, IMAGENET_STD
-from olivine.models.image.frozen import Facts, FrozenEncoder
+from olivine.models.image.frozen import Facts, FrozenEncoder, Precision
 from olivine.models.image.weights import MOBILESAM, read_verified
 
 try:
@@ -67,15 +67,17 @@ class MobileSamNetwork(nn.Module):
 class MobileSamEncoder(FrozenEncoder):
     """The network, frozen, behind the interface of `ImageEncoder`: 256 channels at stride 16."""
 
-    def __init__(self, network: MobileSamNetwork, weights_sha256: str, device: torch.device, *, bf16: bool) -> None:
+    def __init__(
+        self, network: MobileSamNetwork, weights_sha256: str, device: torch.device, precision: Precision = "fp32"
+    ) -> None:
         facts = Facts("mobilesam", weights_sha256, STRIDE, CHANNELS, IMAGENET_MEAN, IMAGENET_STD)
-        super().__init__(network, facts, device, bf16=bf16)
+        super().__init__(network, facts, device, precision)
 
 
-def load_mobilesam(device: torch.device, *, bf16: bool) -> MobileSamEncoder:
+def load_mobilesam(device: torch.device, precision: Precision = "fp32") -> MobileSamEncoder:
     """The encoder with its real weights from the cache (errors: see `load_image_encoder`)."""
     network = build_network(encoder_tensors(read_verified(MOBILESAM)))
-    return MobileSamEncoder(network, MOBILESAM.file_sha256, device, bf16=bf16)
+    return MobileSamEncoder(network, MOBILESAM.file_sha256, device, precision)
 
 
 def encoder_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

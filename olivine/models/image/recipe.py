@@ -31,8 +31,9 @@ class EncoderRecipe(StageRecipe):
     files or timm's; `dino_patch8` and `dinov2_registers` are their variants. None for the other encoders."""
 
     weights: str | None = None
-    """Path or file:// URI of a ResNet's or ViT's weights: .safetensors, or whatever torch.load reads without running
-    code. `random` for parameters that learned nothing, which every report then says. Never downloaded."""
+    """Path, file:/// URI, or s3:// below OLIVINE_WEIGHTS, of a ResNet's or ViT's weights: .safetensors, or whatever
+    torch.load reads without running code. `random` for parameters that learned nothing, which every report then says.
+    Nothing is fetched from a hub."""
 
     weights_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     """Sha256 (hex) that the file of weights must have."""
@@ -43,9 +44,9 @@ class EncoderRecipe(StageRecipe):
     width: int = Field(512, ge=16)
     """Width [pixels] likewise."""
 
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """`bf16` computes convolutions and products in bfloat16: faster where the processor has it, with other features
-    (about 1 % off), hence another digest. `stand_in` ignores it."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """`bf16` and `fp16` compute convolutions and products in 16 bits: faster where the processor has it, with other
+    features (bf16: about 1 % off; fp16 less, within a smaller range), hence another digest. `stand_in` ignores it."""
 
     @property
     def stride(self) -> int:
@@ -59,7 +60,7 @@ class EncoderRecipe(StageRecipe):
         """The file of weights; None where there is none."""
         if self.weights is None or self.weights == RANDOM:
             return None
-        return weights_path(self.weights)
+        return weights_path(self.weights, self.weights_sha256)
 
     @model_validator(mode="after")
     def _check_family(self) -> Self:

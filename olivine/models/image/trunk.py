@@ -15,6 +15,7 @@ from olivine.models.image.families import FAMILIES, RESNET_CHANNELS, RESNET_STRI
 from olivine.models.image.frozen import Facts, FrozenEncoder
 from olivine.models.image.layouts import load_tensors
 from olivine.models.image.recipe import RANDOM, EncoderRecipe
+from olivine.models.weights_path import place_weights
 
 try:
     import timm
@@ -64,7 +65,8 @@ def load_trunk(recipe: EncoderRecipe, device: torch.device) -> FrozenEncoder:
             f"The image encoder {recipe.name} needs weights: set weights to a file of the family {recipe.family} and "
             f"weights_sha256 to its digest, or weights to {RANDOM!r} for an encoder that learned nothing."
         )
-    path, sha256 = recipe.weights_path, recipe.weights_sha256
+    sha256 = recipe.weights_sha256
+    path = place_weights(recipe.weights, sha256) if sha256 else None
     tensors = read_tensors(path, sha256) if path and sha256 else None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
@@ -73,7 +75,7 @@ def load_trunk(recipe: EncoderRecipe, device: torch.device) -> FrozenEncoder:
         load_tensors(network, tensors, recipe.family, f"{path} is no {recipe.name} of {recipe.family}")
     facts = _facts(recipe, recipe.family, network)
     trunk = network if recipe.name in RESNET_STRIDES else PatchTokens(network, recipe.stride)
-    return FrozenEncoder(trunk, facts, device, bf16=recipe.precision == "bf16")
+    return FrozenEncoder(trunk, facts, device, recipe.precision)
 
 
 def build_trunk(name: str, family: str) -> nn.Module:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from olivine.errors import ConfigError, IntegrityError
+from olivine.models.weights_path import cache_folder
 
 FETCH_COMMAND = "olivine label fetch-weights mobile_sam"
 
@@ -54,8 +54,7 @@ MOBILESAM = PinnedWeights(
 
 def cached_path(pinned: PinnedWeights = MOBILESAM) -> Path:
     """`${OLIVINE_CACHE:-~/.cache/olivine}/weights/<file>`, whether it exists or not."""
-    root = os.environ.get("OLIVINE_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "olivine") / "weights" / pinned.file_name
+    return cache_folder() / pinned.file_name
 
 
 def read_verified(pinned: PinnedWeights = MOBILESAM) -> dict[str, Tensor]:

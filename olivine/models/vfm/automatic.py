@@ -22,9 +22,9 @@ from olivine.models.vfm.recipe import SegmenterRecipe
 from olivine.models.vfm.sam import Sam
 from olivine.models.vfm.seam import Image
 
-_POINTS_AT_ONCE = 8
-"""Fixed, and no choice of the recipe: the last bits of a product may depend on how many rows it has. So few, because
-what SAM computes for a point (4 MB) is read over and over, and is still in the cache then."""
+_POINTS_AT_ONCE, _POINTS_ON_A_GPU = 8, 64
+"""Fixed, and no choice of the recipe: the last bits of a product may depend on how many rows it has. So few on a
+processor, because what SAM computes for a point (4 MB) is read over and over, and is still in the cache then."""
 
 _STABILITY_LOGITS = 1.0
 _NMS_IOU = 0.7
@@ -36,6 +36,7 @@ class AutomaticMasks:
 
     def __init__(self, sam: Sam, recipe: SegmenterRecipe) -> None:
         self._sam, self._recipe = sam, recipe
+        self.points_at_once = _POINTS_AT_ONCE if sam.device.type == "cpu" else _POINTS_ON_A_GPU
         # One image has the use of all cores.
         self._one_at_a_time = threading.Lock()
 
@@ -50,7 +51,7 @@ class AutomaticMasks:
         """Logits [M, s, s] of the masks of an image of `size`, the largest first."""
         shown = self._sam.shown(size)
         logits, quality = [], []
-        for part_k2 in torch.split(_grid(self._recipe.points_per_side, shown), _POINTS_AT_ONCE):
+        for part_k2 in torch.split(_grid(self._recipe.points_per_side, shown), self.points_at_once):
             logits_mss, quality_m = self._sam.decode_points(embedding, part_k2, self._recipe.min_quality)
             stable_m = _stability(self._on_image(logits_mss, shown)) >= self._recipe.min_stability
             logits.append(logits_mss[stable_m])

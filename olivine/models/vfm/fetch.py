@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from olivine.errors import ConfigError, UsageError
-from olivine.models.vfm.weights import EXTRA, weights_digest
+from olivine.models.vfm.weights import EXTRA
+from olivine.models.weights_path import weights_digest
 
 _FILES = ("config.json", "model.safetensors")
 _TOKENIZER = ("vocab.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,11 +11,12 @@ from olivine.recipe import StageRecipe
 
 
 class WeightsRecipe(StageRecipe):
-    """Weights as a file or folder of this machine, and the digest that they must have."""
+    """Weights as a file or folder, and the digest that they must have."""
 
     weights: str | None = None
-    """Path or file:/// URI. Of a backend `transformers`: a folder with config.json, model.safetensors (and the
-    tokenizer); of a backend `original`: the checkpoint. Never downloaded: see `olivine label fetch-weights`."""
+    """Path, file:/// URI, or s3:// below OLIVINE_WEIGHTS. Of a backend `transformers`: a folder with config.json,
+    model.safetensors (and the tokenizer); of a backend `original`: the checkpoint. Nothing is fetched from a hub: see
+    `olivine label fetch-weights`."""
 
     sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
     """SHA-256 (hex) of that file; of a folder: of what `sha256sum` prints of its files, in the order of their names.
@@ -25,16 +25,10 @@ class WeightsRecipe(StageRecipe):
     precision: Literal["fp32", "fp16", "bf16"] = "fp32"
     """Arithmetic of the network on a GPU; a processor computes in fp32 whatever stands here."""
 
-    @property
-    def path(self) -> Path:
-        """Where the weights are."""
-        assert self.weights is not None
-        return weights_path(self.weights)
-
     @model_validator(mode="after")
     def _check_weights(self) -> Self:
         if self.weights is not None:
-            weights_path(self.weights)
+            weights_path(self.weights, self.sha256)
         if (self.weights is None) != (self.sha256 is None):
             raise ValueError("weights and sha256 go together: give both or neither (`olivine label digest PATH`)")
         return self

@@ -19,7 +19,8 @@ from olivine.models.vfm.recipe import SegmenterRecipe
 from olivine.models.vfm.seam import Image, Masks
 
 _BOXES_AT_ONCE = 32
-"""Fixed, and no choice of the recipe: the last bits of a product may depend on how many rows it has."""
+"""Fixed, and no choice of the recipe: the last bits of a product may depend on how many rows it has. On a processor,
+which gains nothing from more, it is one: a mask is the same whatever else was detected."""
 
 
 class SegmenterNetwork(Protocol):
@@ -50,16 +51,17 @@ class Sam:
     """The segmenter: `embed` and `segment` of `olivine.models.vfm.seam`."""
 
     def __init__(self, network: SegmenterNetwork, recipe: SegmenterRecipe, device: torch.device, batch: int) -> None:
-        self._network, self._precision, self._device, self._batch = network, recipe.precision, device, batch
+        self._network, self._precision, self.device, self._batch = network, recipe.precision, device, batch
         self.side = network.side
+        self.boxes_at_once = 1 if device.type == "cpu" else _BOXES_AT_ONCE
 
     def embed(self, images: list[Image]) -> list[Any]:
         """As `Segmenter.embed`."""
-        return in_batches(images, self._batch, self._device, lambda part: self._embed_batch(list(part)))
+        return in_batches(images, self._batch, self.device, lambda part: self._embed_batch(list(part)))
 
     def _embed_batch(self, images: list[Image]) -> list[Any]:
-        pixels_B3SS = torch.stack([self._prepare(image) for image in images]).to(self._device)
-        with torch.inference_mode(), autocast(self._device, self._precision):
+        pixels_B3SS = torch.stack([self._prepare(image) for image in images]).to(self.device)
+        with torch.inference_mode(), autocast(self.device, self._precision):
             return self._network.embed(pixels_B3SS)
 
     def _prepare(self, image: Image) -> Tensor:
@@ -81,10 +83,10 @@ class Sam:
         """As `Segmenter.segment`."""
         shown = self.shown(size)
         scale_4 = np.array([shown[1] / size[1], shown[0] / size[0]] * 2, np.float32)
-        scaled_K4 = torch.from_numpy(box_K4 * scale_4).to(self._device)
+        scaled_K4 = torch.from_numpy(box_K4 * scale_4).to(self.device)
         masks, quality = [np.zeros((0, *size), bool)], [np.zeros(0, np.float32)]
-        for part_k4 in torch.split(scaled_K4, _BOXES_AT_ONCE) if len(box_K4) else ():
-            with torch.inference_mode(), autocast(self._device, self._precision):
+        for part_k4 in torch.split(scaled_K4, self.boxes_at_once) if len(box_K4) else ():
+            with torch.inference_mode(), autocast(self.device, self._precision):
                 logits_kss, quality_k = self._network.decode(embedding, part_k4)
             masks.append((self.enlarge(logits_kss.float(), size) > 0).cpu().numpy())
             quality.append(quality_k.float().cpu().numpy())
@@ -92,8 +94,8 @@ class Sam:
 
     def decode_points(self, embedding: Any, point_K2: Tensor, min_quality: float) -> tuple[Tensor, Tensor]:
         """As `SegmenterNetwork.decode_points`."""
-        with torch.inference_mode(), autocast(self._device, self._precision):
-            logits_Mss, quality_M = self._network.decode_points(embedding, point_K2.to(self._device), min_quality)
+        with torch.inference_mode(), autocast(self.device, self._precision):
+            logits_Mss, quality_M = self._network.decode_points(embedding, point_K2.to(self.device), min_quality)
         return logits_Mss.float(), quality_M.float()
 
     def enlarge(self, logits_kss: Tensor, size: tuple[int, int]) -> Tensor:

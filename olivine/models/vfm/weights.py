@@ -1,57 +1,39 @@
-"""Weights of foundation models from local files: their digest first, then every tensor in its place or none at all."""
+"""Weights of foundation models: their digest first, then every tensor in its place or none at all."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from olivine.artifacts import sha256_hex
-from olivine.errors import ConfigError, DataError, IntegrityError, UsageError
+from olivine.errors import DataError, IntegrityError, UsageError
 from olivine.models.vfm.recipe import WeightsRecipe
+from olivine.models.weights_path import place_weights, weights_digest
 
 EXTRA = "pip install 'olivine[label]'"
-
-
-def weights_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file; of a folder: of the lines that `sha256sum` prints of its files in the order of names.
-
-    So `(cd FOLDER && LC_ALL=C sha256sum *) | sha256sum` is the same.
-
-    Raises:
-        ConfigError: it cannot be read, or a folder holds no files.
-    """
-    try:
-        if not path.is_dir():
-            return sha256_hex(path)
-        files = sorted(item for item in path.iterdir() if item.is_file() and not item.name.startswith("."))
-        lines = [f"{sha256_hex(file)}  {file.name}\n" for file in files]
-    except OSError as error:
-        raise ConfigError(f"The weights cannot be read: {error}. Nothing is downloaded.") from error
-    if not lines:
-        raise ConfigError(f"{path} holds no files: give the folder of the weights.")
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def verify_weights(recipe: WeightsRecipe, what: str) -> Path:
     """The path of a recipe's weights, once their digest is known to be the recipe's.
 
     Raises:
-        UsageError: the recipe names none. ConfigError: they cannot be read. IntegrityError: they are others.
+        UsageError: the recipe names none, or a URI outside of what is configured. ConfigError: they cannot be read.
+            IntegrityError: they are others.
     """
     if recipe.weights is None:
         raise UsageError(
             f"label.{what} names no weights: --set label.{what}.weights=PATH --set label.{what}.sha256=DIGEST "
             "(`olivine label fetch-weights` lists them, `olivine label digest PATH` prints the digest)."
         )
-    found = weights_digest(recipe.path)
+    assert recipe.sha256 is not None
+    path = place_weights(recipe.weights, recipe.sha256)
+    found = weights_digest(path)
     if found != recipe.sha256:
         raise IntegrityError(
-            f"{recipe.path}: the weights have sha256 {found}, label.{what}.sha256 is {recipe.sha256}: refused before "
-            "the first image."
+            f"{path}: the weights have sha256 {found}, label.{what}.sha256 is {recipe.sha256}: refused before the "
+            "first image."
         )
-    return recipe.path
+    return path
 
 
 def load_pretrained(model: Any, path: Path) -> Any:

@@ -89,7 +89,7 @@ def test_weights_are_a_path_or_a_file_uri(weights: str, path: Path) -> None:
         ({"height": 100}, "multiples of 16, such as 96 x 512"),
         ({"name": "vit_base", "family": "dinov2", "height": 224, "width": 416}, "multiples of 14, such as 224 x 420"),
         ({"name": "resnet50_strided", "family": "moco_v2", "height": 16, "width": 32}, "such as 32 x 32"),
-        ({"precision": "fp16"}, "bf16"),
+        ({"precision": "fp8"}, "fp16"),
     ],
 )
 def test_contradictions_are_refused(fields: dict[str, Any], message: str) -> None:

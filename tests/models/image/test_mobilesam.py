@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -89,7 +89,7 @@ def _real_tensors() -> dict[str, Tensor]:
 def test_random_parameters_give_the_published_features(size: tuple[int, int]) -> None:
     published = published_encoder(size)
     randomise(published)
-    encoder = MobileSamEncoder(build_network(published.state_dict()), "random", CPU, bf16=False)
+    encoder = MobileSamEncoder(build_network(published.state_dict()), "random", CPU)
     images = photo(size)
     expected = published_features(published.eval(), images)
     assert expected.std(dim=(2, 3)).mean() > 0.1
@@ -107,7 +107,7 @@ def test_real_parameters_give_the_published_features(real_tensors: dict[str, Ten
 
 
 def test_features_do_not_depend_on_the_batch_or_the_run() -> None:
-    encoder = MobileSamEncoder(build_network(published_encoder((64, 96)).state_dict()), "random", CPU, bf16=False)
+    encoder = MobileSamEncoder(build_network(published_encoder((64, 96)).state_dict()), "random", CPU)
     images = photo((64, 96), num=3)
     together = encoder.encode(images)
     assert torch.equal(together, encoder.encode(images))
@@ -116,16 +116,17 @@ def test_features_do_not_depend_on_the_batch_or_the_run() -> None:
 
 
 def test_features_can_be_the_input_of_a_trained_head() -> None:
-    encoder = MobileSamEncoder(build_network(published_encoder((64, 96)).state_dict()), "random", CPU, bf16=False)
+    encoder = MobileSamEncoder(build_network(published_encoder((64, 96)).state_dict()), "random", CPU)
     head = torch.nn.Conv2d(256, 4, 1)
     head(encoder.encode(photo((64, 96)))).sum().backward()
     assert head.weight.grad is not None
 
 
-def test_bfloat16_is_near_and_has_its_own_digest() -> None:
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_is_near_and_has_its_own_digest(precision: Literal["bf16", "fp16"]) -> None:
     network = published_encoder((64, 96)).state_dict()
-    exact = MobileSamEncoder(build_network(network), "random", CPU, bf16=False)
-    near = MobileSamEncoder(build_network(network), "random", CPU, bf16=True)
+    exact = MobileSamEncoder(build_network(network), "random", CPU)
+    near = MobileSamEncoder(build_network(network), "random", CPU, precision)
     features, near_features = exact.encode(photo((64, 96))), near.encode(photo((64, 96)))
     assert near_features.dtype == torch.float32
     assert 0 < (features - near_features).abs().mean() < 0.05

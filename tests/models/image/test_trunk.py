@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import resnet50
 
+from olivine.errors import DataError
 from olivine.models.image import ImageEncoder, load_image_encoder, sample_maps
 from olivine.models.image import frozen as frozen_module
 from olivine.models.image.families import FAMILIES, VIT_CHANNELS
@@ -308,12 +309,25 @@ def test_several_images_at_once_as_on_a_gpu(random_vit: ImageEncoder, monkeypatc
     torch.testing.assert_close(random_vit.encode(images), one_by_one, atol=1e-5, rtol=1e-5)
 
 
-def test_bfloat16_is_near_and_has_its_own_digest(random_vit: ImageEncoder) -> None:
-    near = load_image_encoder(random_recipe(precision="bf16"))
+@pytest.mark.parametrize(("precision", "most"), [("bf16", 0.05), ("fp16", 0.005)])
+def test_half_precision_is_near_and_has_its_own_digest(random_vit: ImageEncoder, precision: str, most: float) -> None:
+    near = load_image_encoder(random_recipe(precision=precision))
     features, near_features = random_vit.encode(photos((32, 32), 1)), near.encode(photos((32, 32), 1))
     assert near_features.dtype == torch.float32
     assert near.digest != random_vit.digest
-    assert 0 < (features - near_features).abs().mean() < 0.05
+    assert 0 < (features - near_features).abs().mean() < most
+
+
+def test_features_beyond_fp16_are_refused() -> None:
+    network = torch.nn.Conv2d(3, 4, 16, stride=16)
+    torch.nn.init.constant_(network.weight, 1e3)
+    facts = frozen_module.Facts("wide", "0" * 64, 16, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    images = torch.full((1, 32, 32, 3), 200, dtype=torch.uint8)
+    encoder = frozen_module.FrozenEncoder(network, facts, torch.device("cpu"), "bf16")
+    assert encoder.encode(images).isfinite().all()
+    encoder = frozen_module.FrozenEncoder(network, facts, torch.device("cpu"), "fp16")
+    with pytest.raises(DataError, match=r"wide: fp16 is too narrow .* encoder\.precision to bf16 or fp32"):
+        encoder.encode(images)
 
 
 # --- sampled, then projected ------------------------------------------------------------------------------------------

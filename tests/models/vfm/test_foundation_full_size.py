@@ -12,7 +12,7 @@ from olivine.label.grounded import GroundedSamLabeler
 from olivine.label.instances import decode_mask
 from olivine.label.recipe import ComposeRecipe, LabelRecipe
 from olivine.models.vfm.recipe import DetectorRecipe, SegmenterRecipe
-from olivine.models.vfm.weights import weights_digest
+from olivine.models.weights_path import weights_digest
 
 SIZE = (900, 1600)
 MOST_BOXES = 8

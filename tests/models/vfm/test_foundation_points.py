@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from olivine.models.vfm import automatic
 from olivine.models.vfm.automatic import AutomaticMasks
 from olivine.models.vfm.recipe import SegmenterRecipe
 from olivine.models.vfm.sam import Sam
@@ -95,10 +94,11 @@ class Painted:
         return torch.cat(logits), torch.tensor(quality)
 
 
-def segments(*masks, points_per_side=8):
+def segments(*masks, points_per_side=8, points_at_once=None):
     """Of an image of 128 x 64, of which the network sees 64 x 32 and its decoder 16 x 8."""
     recipe = SegmenterRecipe(points_per_side=points_per_side)
     found = AutomaticMasks(Sam(Painted(*masks), recipe, CPU, 1), recipe)
+    found.points_at_once = points_at_once or found.points_at_once
     return found.segments(np.zeros((64, 128, 3), np.uint8))
 
 
@@ -143,7 +143,6 @@ def test_padding_counts_for_nothing():
     assert ids[60, 44] == 0
 
 
-def test_how_many_points_go_at_once_changes_nothing(monkeypatch):
+def test_how_many_points_go_at_once_changes_nothing():
     before = segments(WHOLE, PART, points_per_side=7)
-    monkeypatch.setattr(automatic, "_POINTS_AT_ONCE", 3)
-    assert np.array_equal(segments(WHOLE, PART, points_per_side=7), before)
+    assert np.array_equal(segments(WHOLE, PART, points_per_side=7, points_at_once=3), before)

@@ -9,7 +9,7 @@ from foundation import photo, sam2, write_folder
 
 from olivine.models.vfm.load import load_automatic, load_segmenter
 from olivine.models.vfm.recipe import SegmenterRecipe
-from olivine.models.vfm.weights import weights_digest
+from olivine.models.weights_path import weights_digest
 
 SIZE = (180, 320)
 BOXES = np.array([[10, 20, 120, 90], [200, 5, 310, 170], [0, 0, 320, 180]], np.float32)

@@ -30,3 +30,13 @@ def write_list(root: Path, table: DataSetTable, split: str, scans: list[tuple[st
         for sequence, frame in scans
     ]
     (root / table.lists[split]).write_text("\n".join(lines) + "\n")
+
+
+def write_sequences(root: Path, table: DataSetTable, num_scans: int, num_points: int = 60) -> None:
+    """Every sequence of train and val with so many scans, whose points hold all classes and an ignored id in turn."""
+    raw_of_class = [table.ignored[0], *(item.raw_ids[0] for item in table.classes)]
+    raw = [raw_of_class[point % len(raw_of_class)] for point in range(num_points)]
+    for split in ("train", "val"):
+        for sequence in table.sequences[split]:
+            for frame in range(num_scans):
+                write_scan(root, table, split, sequence, f"{frame:06d}", raw)
