@@ -205,6 +205,12 @@ def test_the_command_line(olivine, root, tmp_path):
     )
     assert code == 0, err
     assert json.loads(out)["ap"] == metrics.manifest.summary["ap"]
+    code, out, err = olivine("lineage", "trace", detector, "--frames", *store, "--json")
+    assert code == 0, err
+    assert json.loads(out)["frames"] == {
+        f"frames {frames_id[:12]}": {"kitti_object": 3},
+        f"detector {detector[:12]}": {"kitti_object": 2},
+    }
     code, out, err = olivine("detect", "table", "--metrics", ids[0], "--metrics", ids[1], *store)
     assert code == 0, err
     assert "seeds [0, 1]" in out

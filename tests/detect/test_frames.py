@@ -16,6 +16,7 @@ from olivine.detect.kitti import read_frame, read_split
 from olivine.detect.recipe import FramesRecipe
 from olivine.errors import DataError, UsageError
 from olivine.lineage.impact import impact
+from olivine.lineage.mirror import MirrorSource, build_mirror
 from olivine.lineage.source import StoreSource
 from olivine.store import open_store
 
@@ -71,10 +72,12 @@ def test_again_without_work_and_other_files_are_other_frames(root, directory_sto
     assert pack_frames(root, directory_store, FramesRecipe()).id != first.id
 
 
-def test_lineage_finds_a_frame(root, directory_store):
+def test_lineage_finds_a_frame(root, directory_store, tmp_path):
     made = pack_frames(root, directory_store, FramesRecipe())
-    for name in ("000001", "kitti_object"):
-        assert [item.id for item in impact(StoreSource(directory_store), name).reached] == [made.id]
+    build_mirror(directory_store, tmp_path / "mirror.sqlite")
+    for source in (StoreSource(directory_store), MirrorSource(tmp_path / "mirror.sqlite")):
+        for name in ("000001", "kitti_object"):
+            assert [item.id for item in impact(source, name).reached] == [made.id]
 
 
 def damage_file(part, data):
