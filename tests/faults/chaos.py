@@ -79,7 +79,8 @@ class Tests:
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder, "report.xml")
             command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
-            command += self.paths.split()
+            # The format that knows properties of a test.
+            command += ["-o", "junit_family=xunit1", *self.paths.split()]
             try:
                 answer = subprocess.run(
                     command, capture_output=True, text=True, check=False, env=environment(), cwd=ROOT, timeout=left_s
