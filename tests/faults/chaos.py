@@ -79,7 +79,8 @@ class Tests:
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder, "report.xml")
             command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}"]
-            command += self.paths.split()
+            # The format that knows properties of a test.
+            command += ["-o", "junit_family=xunit1", *self.paths.split()]
             try:
                 answer = subprocess.run(
                     command, capture_output=True, text=True, check=False, env=environment(), cwd=ROOT, timeout=left_s
@@ -188,7 +189,8 @@ def run(budget_min: float, only: list[str], scale: float) -> list[dict[str, Any]
     results = {entry["key"]: entry for entry in _kept()}
     deadline_s = time.monotonic() + 60 * budget_min
     for fault in FAULTS:
-        if fault.key in results or (only and fault.fault not in only) or time.monotonic() > deadline_s:
+        wanted = not only or fault.fault in only or fault.key in only
+        if fault.key in results or not wanted or time.monotonic() > deadline_s:
             continue
         started = time.monotonic()
         given = Kills(*_scaled(fault, scale)) if isinstance(fault, Kills) else fault
@@ -248,7 +250,7 @@ def _other(entry: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--budget-min", type=float, default=60.0, help="minutes that all of it may take")
-    parser.add_argument("--only", nargs="*", default=[], help="faults to run, as F1 F2")
+    parser.add_argument("--only", nargs="*", default=[], help="what to run, as F1 'F5 deepspeed'")
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full number of kills")
     parser.add_argument("--document", action="store_true", help="write docs/reliability.md from the results")
     arguments = parser.parse_args()

@@ -71,15 +71,18 @@ def test_killed_at_any_step(worker, own_chain, unbroken, word):
 
 
 @pytest.mark.parametrize(("word", "after"), [("pretrain", 2), ("finetune", 2), ("finetune", 4)])
-def test_stopped_by_sigterm(worker, own_chain, unbroken, word, after):
+def test_stopped_by_sigterm(worker, own_chain, unbroken, word, after, record_property):
     setting = f"{word}.checkpoint_every=1000"
     answer = worker(arguments(own_chain, word, "--set", setting), word, after, signal.SIGTERM)
     assert answer["returncode"] == 143
     message = f"olivine: {word}: stopped by SIGTERM after step {after}; run it again to go on from there."
     assert answer["stderr"].splitlines()[-1] == message
     store = open_store(own_chain.store.url)
-    refs = [json.loads(store.read(key)) for key in store.list("refs/runs")]
-    assert after in [ref["step"] for ref in refs]
+    refs = {json.loads(store.read(key))["step"]: key for key in store.list("refs/runs")}
+    asked_s = float(next(line for line in answer["stderr"].splitlines() if line.startswith("signal at ")).split()[-1])
+    committed_s = store.modified(refs[after]).timestamp() - asked_s
+    record_property("checkpoint_after_sigterm_s", round(committed_s, 3))
+    assert committed_s < 20
     resumed, _ = finish(worker, own_chain, word, "--set", setting)
     assert resumed["data_digest"] == unbroken(word)
     assert resumed["counts"]["steps"] == 4
