@@ -44,6 +44,12 @@ def head_losses(
 
     Returns:
         Losses with a graph, 0 where no anchor is to find anything.
+
+    >>> logits_BAK, offsets_BA7, directions_BA2 = torch.zeros(1, 2, 3), torch.zeros(1, 2, 7), torch.zeros(1, 2, 2)
+    >>> kind_BA, direction_BA = torch.tensor([[1, -1]]), torch.tensor([[0, 0]])
+    >>> losses = head_losses(logits_BAK, offsets_BA7, directions_BA2, kind_BA, offsets_BA7, direction_BA)
+    >>> losses.box.item(), round(losses.direction.item(), 4)  # the box is right, of two directions none is preferred
+    (0.0, 0.6931)
     """
     finds_BA = kind_BA >= 0
     share_B1 = 1 / finds_BA.sum(dim=1, keepdim=True).clamp(min=1) / len(kind_BA)
