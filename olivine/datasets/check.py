@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from olivine.datasets.scans import find_scans, read_labels, read_points
+from olivine.datasets.poses import driven_m, read_poses
+from olivine.datasets.scans import Scan, find_scans, read_labels, read_points
 from olivine.datasets.table import DataSetTable, known_tables, load_table
 from olivine.errors import DataError
 from olivine.progress import Progress
@@ -21,6 +23,9 @@ class Checked:
     """What is in a split: scans, points by class (ignored ones first), what is wrong with which scan, and its trap."""
 
     scans: int
+    driven_m: float | None
+    """Length of the path of its sequences; None where none has poses."""
+
     points_by_class: dict[str, int]
     problems: list[str]
     trap: str | None
@@ -58,5 +63,28 @@ def check_split(table: DataSetTable, root: Path, split: str) -> Checked:
             progress.advance()
     if len(problems) == len(scans):
         raise DataError(f"none of {len(scans)} scans can be used: {'; '.join(problems[:_MOST_SHOWN])}")
+    length_m, without_pose = _follow(scans)
     names = ["ignored", *table.class_names]
-    return Checked(len(scans), dict(zip(names, counts.tolist(), strict=True)), problems, table.traps.get(split))
+    points_by_class = dict(zip(names, counts.tolist(), strict=True))
+    return Checked(len(scans), length_m, points_by_class, problems + without_pose, table.traps.get(split))
+
+
+def _follow(scans: list[Scan]) -> tuple[float | None, list[str]]:
+    """Length [m] of the path of all sequences that have poses, and the scans of these that have none."""
+    lengths_m, problems = [], []
+    for folder, members in groupby(scans, key=lambda scan: scan.points.parent.parent):
+        try:
+            poses_S44 = read_poses(folder)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        if poses_S44 is None:
+            continue
+        lengths_m.append(driven_m(poses_S44))
+        # The pose of a scan is found by its number.
+        problems += [
+            f"{scan.points}: {folder / 'poses.txt'} has no pose of it, only {len(poses_S44)}"
+            for scan in members
+            if not scan.frame.isdigit() or int(scan.frame) >= len(poses_S44)
+        ]
+    return (sum(lengths_m) if lengths_m else None), problems

@@ -172,5 +172,5 @@ def test_the_commands(olivine, tmp_path):
     find_scans(table, tmp_path, "paper_val")[0].labels.write_bytes(b"\xff" * 8)
     code, out, err = olivine(*call)
     assert code == 65
-    assert "3 scans, 1 of them unsound" in out
+    assert "3 scans, 1 problem" in out
     assert "65535 (2 points)" in err
