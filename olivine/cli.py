@@ -355,10 +355,11 @@ def report(
     executor_input: ExecutorOption = None,
 ) -> None:
     """Compare metrics: a table here, and one self-contained HTML page."""
+    from olivine.platform.executor import run_once
     from olivine.report.command import run_report, run_report_executor
 
     if executor_input is not None:
-        run_report_executor(executor_input)
+        run_once("report", executor_input, run_report_executor)
         return
     print(run_report(store, metrics or [], out, title))
 
@@ -381,9 +382,10 @@ def compare(
 ) -> None:
     """What differs between runs in data, recipe, code, environment and cost, and their results in pairs of seeds."""
     from olivine.lineage.compare_command import run_compare, run_compare_executor
+    from olivine.platform.executor import run_once
 
     if executor_input is not None:
-        run_compare_executor(executor_input)
+        run_once("compare", executor_input, run_compare_executor)
         return
     run_compare(store, runs or [], out, title, all_, as_json)
 

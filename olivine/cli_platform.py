@@ -81,12 +81,13 @@ def plan(
     executor_input: ExecutorOption = None,
 ) -> None:
     """Plan the next training on new drives, and claim it: two runs never train on one set."""
+    from olivine.platform.executor import run_once
     from olivine.platform.retrain_steps import run_plan_executor
     from olivine.registry.plan import Request, make_plan
     from olivine.store import open_store
 
     if executor_input is not None:
-        print(run_plan_executor(executor_input).reason)
+        print(run_once("plan", executor_input, run_plan_executor).reason)
         return
     request = Request(version, recipe, min_new=min_new, only=tuple(drive or ()), warm_start=warm_start)
     made = make_plan(open_store(store), request, _by_hand(), datetime.now(UTC))
@@ -101,11 +102,12 @@ def plan(
 def gate(executor_input: ExecutorOption = None) -> None:
     """The last step of a retraining: compare, record, promote, and move the watermark. For pipelines alone."""
     from olivine.errors import UsageError
+    from olivine.platform.executor import run_once
     from olivine.platform.retrain_steps import run_gate_executor
 
     if executor_input is None:
         raise UsageError("gate is a step of the pipeline retrain_on_new_drives. By hand: `olivine promote`.")
-    decision = run_gate_executor(executor_input)
+    decision = run_once("gate", executor_input, run_gate_executor)
     print(f"{'promoted' if decision.passed else 'not promoted'}: {decision.reason}")
 
 
@@ -125,7 +127,10 @@ def share(executor_input: ExecutorOption = None) -> None:
     from olivine.platform.share_steps import run_share_executor
 
     if executor_input is None:
-        raise UsageError("share is a step of the pipelines that label. By hand: several `olivine label` at one store.")
+        raise UsageError(
+            "share is a step of the pipelines that label. By hand: "
+            "`torchrun --nproc-per-node N --no-python olivine label ...`."
+        )
     print(f"{run_share_executor(executor_input)} keyframes of this group are labelled")
 
 

@@ -194,9 +194,9 @@ def run_executor(
     """Run a stage as a pipeline step: everything comes from, and goes to, the executor input.
 
     Parameters of a step are `store`, `recipe`, `settings`, `<port>_id` for the id of each input, and `source` and
-    `version` (ingest), `labelled` (label), `seed`, `init` and `every_nth` (finetune), `split` (evaluate), and those in
-    CLUSTER_PARAMETERS (pretrain), which are read by who gives another `run`. The ids are parameters, beside the
-    artifacts themselves, because the platform's cache key knows the names of artifacts and not their content.
+    `version` (ingest), `labelled` (label), `seed`, `init`, `every_nth` and `splits` (finetune), `split` (evaluate), and
+    those in CLUSTER_PARAMETERS (pretrain), which are read by who gives another `run`. The ids are parameters, beside
+    the artifacts themselves, because the platform's cache key knows the names of artifacts and not their content.
 
     Raises:
         UsageError: a parameter is missing, unknown or not what it must be; else whatever the stage reports.
@@ -233,6 +233,8 @@ def step_call(word: str, parameters: dict[str, Any]) -> StepCall:
         # 0 leaves the label fraction to the recipe.
         if every_nth := whole_number("every_nth", left.pop("every_nth", 0)):
             settings.append(f"finetune.every_nth={every_nth}")
+        if splits := left.pop("splits", None):
+            settings.append(f"finetune.splits={json.dumps(splits)}")
         inputs = _start_from(str(left.pop("init", "")), inputs)
     call = StepCall(str(left.pop("store")), str(left.pop("recipe")), settings, inputs, left.pop("source", None))
     if left:

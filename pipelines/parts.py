@@ -44,9 +44,13 @@ def closed(store: Any) -> Iterator[None]:
 def measure(
     init: str, seed: Any, common: dict[str, Any], start: dict[str, Any], split: str = "", every_nth: Any = None
 ) -> dsl.PipelineTask:
-    """Fine-tune from `start` and evaluate: one arm with one seed, at the recipe's label fraction or 1/`every_nth`."""
+    """Fine-tune from `start` and evaluate: one arm with one seed, at the recipe's label fraction or 1/`every_nth`.
+
+    What is scored on `split`, and not on the split of the recipe, is held out of the training.
+    """
     fraction = {} if every_nth is None else {"every_nth": every_nth}
-    tuned = place(finetune.finetune(init=init, seed=seed, **fraction, **common, **start), finetune.NEEDS)
+    held_out = {"splits": "train"} if split else {}
+    tuned = place(finetune.finetune(init=init, seed=seed, **fraction, **held_out, **common, **start), finetune.NEEDS)
     given = {"split": split} if split else {}
     scored = place(evaluate.evaluate(**common, **pass_on("segmenter", tuned), **given), evaluate.NEEDS)
     tuned.set_display_name(f"finetune from {init}")
@@ -60,6 +64,8 @@ def label_and_weigh(with_drives: dict[str, Any], label_groups: Any) -> dict[str,
     """
     with dsl.If(label_groups <= 1, name="in one step"):
         here = place(label.label(**with_drives), label.NEEDS)
+        # KFP's cache key holds the names of masks and class lists, not what is in them; the store knows that.
+        here.set_caching_options(False)
     with dsl.Else(name="in groups"):
         named = place(groups.groups(number=label_groups), groups.NEEDS)
         with dsl.ParallelFor(named.outputs["groups"], name="groups") as group:
@@ -67,7 +73,7 @@ def label_and_weigh(with_drives: dict[str, Any], label_groups: Any) -> dict[str,
             # What it keeps is no output: it may be gone when KFP still remembers that the step was done.
             shared.set_caching_options(False)
         there = label.label(**with_drives, labelled=dsl.Collected(shared.outputs["keyframes"]))
-        place(there, label.NEEDS).set_display_name("label what is left")
+        place(there, label.NEEDS).set_display_name("label what is left").set_caching_options(False)
     with_labels = with_drives | either("weak_labels", here, there)
     weighed = place(weigh.weigh(**with_labels), weigh.NEEDS)
     return with_labels | pass_on("density_weights", weighed)

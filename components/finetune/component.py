@@ -23,6 +23,7 @@ def finetune(
     backbone: Input[Model] = None,
     backbone_id: str = "",
     every_nth: int = 0,
+    splits: str = "",
 ) -> dsl.ContainerSpec:
-    """Train a segmenter on a fraction of the hand labels: 1 in `every_nth`, or what the recipe says."""
+    """Train a segmenter on a fraction of the hand labels: 1 in `every_nth`, of `splits`, or what the recipe says."""
     return call_stage("finetune")

@@ -52,6 +52,7 @@ def run(drives: Artifact, segmenter: Artifact, recipe: EvaluateRecipe) -> Artifa
     score = score_confusion(confusion, len(tokens), reader.class_names).as_json()
     out.put("metrics.json", json.dumps(score, indent=1).encode())
     summary = score | {name: segmenter.manifest.summary[name] for name in ("init", "fraction", "frozen")}
+    summary["trained_on"] = len(set(tokens) & set(segmenter.manifest.summary.get("keyframes", [])))
     counts = {"keyframes": len(tokens), "points": int(confusion.counts_CC.sum())}
     licences = dict.fromkeys(drives.manifest.licences + segmenter.manifest.licences)
     return out.publish(

@@ -61,7 +61,7 @@ class ComposeRecipe(StageRecipe):
 
 
 class ExecutionRecipe(StageRecipe):
-    """How the work is done. None of it changes a byte of the labels, so it is no part of their id."""
+    """How the work is done. On one sort of device it changes no byte of the labels: it is no part of their id."""
 
     workers: int = Field(2, ge=1)
     """Keyframes under way at once: their images are decoded and their masks encoded while a model works. What a

@@ -77,7 +77,10 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if comparison.rows:
         console.print(_results(comparison))
     else:
-        console.print("No metrics were made from these: there are no results to compare.")
+        console.print(
+            "No metrics of a segmenter were made from these: there are no results to compare. `olivine detect table` "
+            "compares detectors."
+        )
     for line in (*comparison.notes, *([] if comparison.claims else [CLAIMS_NOTHING])):
         console.print(line, markup=False, highlight=False)
 

@@ -10,6 +10,7 @@ from typing import Any
 from olivine.artifacts import Manifest
 from olivine.lineage.source import Place, Source
 from olivine.lineage.trace import ancestors
+from olivine.stages import SENSOR_KINDS
 
 Pair = list[Any]
 """The value of the one and of the other; None where there is none."""
@@ -74,7 +75,7 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
 
 
 def _drives(manifest: Manifest) -> dict[str, Any]:
-    return {"drives": manifest.summary.get("drives")} if manifest.kind == "drives" else {}
+    return {"drives": manifest.summary.get("drives")} if manifest.kind in SENSOR_KINDS else {}
 
 
 def _result(manifest: Manifest) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from olivine.artifacts import Manifest
 from olivine.lineage.diff import flatten
 from olivine.lineage.search import numbers_of
 from olivine.lineage.source import Source
+from olivine.stages import SENSOR_KINDS
 
 _FOLDER = Path(__file__).parent
 
@@ -29,7 +30,7 @@ def render_page(source: Source, manifests: Iterable[Manifest], chosen: str = "",
     for manifest in manifests:
         marked = [drive for drive in manifest.summary.get("drives", []) if drive in withdrawn]
         marked += [drive for ref in manifest.inputs.values() for drive in marks.get(ref.id, [])]
-        marks[manifest.id] = list(dict.fromkeys(marked)) if manifest.kind == "drives" or manifest.inputs else []
+        marks[manifest.id] = list(dict.fromkeys(marked)) if manifest.kind in SENSOR_KINDS or manifest.inputs else []
         nodes.append(_node(source, manifest) | {"withdrawn": marks[manifest.id]})
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
@@ -53,7 +54,7 @@ def _node(source: Source, manifest: Manifest) -> dict[str, Any]:
         "kind": manifest.kind,
         "inputs": {port: ref.id for port, ref in manifest.inputs.items()},
         "finished": run.get("ended", ""),
-        "drives": manifest.summary.get("drives", []) if manifest.kind == "drives" else [],
+        "drives": manifest.summary.get("drives", []) if manifest.kind in SENSOR_KINDS else [],
         "facts": {
             "data digest": manifest.data_digest,
             "seed": manifest.seed,

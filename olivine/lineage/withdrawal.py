@@ -6,6 +6,7 @@ from olivine.artifacts import Manifest
 from olivine.artifacts.withdrawn import withdrawals
 from olivine.lineage.source import Place, StoreSource
 from olivine.lineage.trace import ancestors, descendants
+from olivine.stages import SENSOR_KINDS
 from olivine.store import Store
 
 
@@ -20,7 +21,7 @@ def withdrawn_behind(store: Store, place: Place) -> list[str]:
     records = withdrawals(store)
     if not records:
         return []
-    behind = [item for item in ancestors(StoreSource(store), place) if item.kind == "drives"]
+    behind = [item for item in ancestors(StoreSource(store), place) if item.kind in SENSOR_KINDS]
     held = {str(drive) for item in behind for drive in item.summary.get("drives", [])}
     return [
         f"The drive {drive} was withdrawn by {found[-1].by} at {found[-1].at[:19]}: {found[-1].reason}"

@@ -52,9 +52,14 @@ def place_weights(weights: str, digest: str) -> Path:
             kept. IntegrityError: it has another digest; nothing is kept then.
     """
     path = weights_path(weights, digest)
-    if not weights.startswith("s3://") or path.exists():
+    if not weights.startswith("s3://"):
         return path
     store, key = _locate(weights)
+    if path.exists():
+        if weights_digest(path) == digest:
+            return path
+        # A copy that was damaged since, by a power cut perhaps: nobody can repair it but by reading it again.
+        shutil.rmtree(path.parent)
     unfinished = path.parent.with_name(f"{digest}.{uuid.uuid4().hex}")
     try:
         unfinished.mkdir(parents=True)
@@ -65,8 +70,7 @@ def place_weights(weights: str, digest: str) -> Path:
                 f"{weights} has sha256 {found}, the recipe says {digest}: refused before its first use."
             )
         path.parent.mkdir(exist_ok=True)
-        if not path.exists():
-            (unfinished / path.name).rename(path)
+        _publish(unfinished / path.name, path)
     except OSError as error:
         raise ConfigError(f"{weights} cannot be kept in the cache: {error}. OLIVINE_CACHE names its folder.") from error
     finally:
@@ -105,13 +109,24 @@ def _locate(weights: str) -> tuple[Store, str]:
     return open_store(prefix), weights.removeprefix(prefix + "/").rstrip("/")
 
 
+def _publish(unfinished: Path, path: Path) -> None:
+    try:
+        unfinished.rename(path)
+    except OSError:
+        # Another process of this machine was first, with the same bytes.
+        if not path.exists():
+            raise
+
+
 def _copy(store: Store, key: str, target: Path, weights: str) -> None:
     """An object as a file, or the objects of a folder as a folder of files."""
     size_bytes = store.size(key)
     if size_bytes is not None:
         _copy_object(store, key, size_bytes, target)
         return
-    inside = [found for found in store.list(key) if "/" not in found.removeprefix(f"{key}/")]
+    names = (found.removeprefix(f"{key}/") for found in store.list(key))
+    # Files that `weights_digest` leaves out, and the folders in it, are no part of it.
+    inside = [f"{key}/{name}" for name in names if "/" not in name and not name.startswith(".")]
     if not inside:
         raise ConfigError(f"{weights}: there is no such object or folder.")
     target.mkdir()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,14 +25,17 @@ _PASSED = re.compile(
     "(AWS|OLIVINE|MLFLOW|WANDB)_.*|(OMP|OPENBLAS)_NUM_THREADS|((HTTPS?|NO)_PROXY)", flags=re.IGNORECASE
 )
 _LABEL = "olivine.run"
+# Podman without root copies an image of several GB for the user before its first container starts.
+_FIRST_START_S = 900.0
 _CACHE = "OLIVINE_CACHE"
 _IMAGE_DIGEST = "OLIVINE_IMAGE_DIGEST"
+_TEMPORARY = "TMPDIR"
 # Parameters that name a folder of this machine, which may be given relative to where the run is started.
 _FOLDERS = ("store", "drives")
 _PROBE = """
 import os, sys
 import olivine
-print(*(path for path in sys.argv[1:] if not os.path.exists(path)), sep="\\n", end="")
+print(*(path for path in sys.argv[1:] if not os.access(path, os.R_OK)), sep="\\n", end="")
 """
 
 
@@ -45,6 +49,7 @@ class Containers:
         digest: its digest, which the records of the artifacts name.
         label: mark of all containers of the run.
         mounts: folders and files of this machine that are seen inside, and whether they may be written.
+        scratch: one of these, for temporary files too: /tmp inside is memory.
     """
 
     engine: Engine
@@ -52,12 +57,13 @@ class Containers:
     digest: str
     label: str
     mounts: Mapping[Path, bool]
+    scratch: Path
 
     def launch(self, command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The command line that runs `command` in a container, and the environment that it needs."""
         environment = step_environment(command[1])
-        environment |= {_CACHE: str(_cache_folder()), _IMAGE_DIGEST: self.digest}
-        passed = sorted(name for name in environment if _PASSED.fullmatch(name))
+        environment |= {_CACHE: str(_cache_folder()), _IMAGE_DIGEST: self.digest, _TEMPORARY: str(self.scratch)}
+        passed = sorted(name for name in environment if _PASSED.fullmatch(name) or name == _TEMPORARY)
         options = [option for name in passed for option in ("--env", name)]
         return [*self._run(), *options, self.image, *command], environment
 
@@ -68,7 +74,7 @@ class Containers:
             ConfigError: they are not; the message says which.
         """
         program = ["python3", "-c", _PROBE, *map(str, self.mounts)]
-        answer = self.engine.ask(*self._run()[1:], self.image, *program)
+        answer = self.engine.ask(*self._run()[1:], self.image, *program, within_s=_FIRST_START_S)
         if answer.returncode:
             said = answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"]
             raise ConfigError(
@@ -77,9 +83,9 @@ class Containers:
             )
         if answer.stdout:
             raise ConfigError(
-                f"not visible in a container of {self.engine.name}: {', '.join(answer.stdout.splitlines())}. An engine "
-                "on another machine, or in a virtual one, sees folders of its own: share these with it, or keep the "
-                "artifacts in S3."
+                f"not visible or not readable in a container of {self.engine.name}: "
+                f"{', '.join(answer.stdout.splitlines())}. An engine on another machine, or in a virtual one, sees "
+                "folders of its own: share these with it, or keep the artifacts in S3."
             )
 
     def clean_up(self) -> list[str]:
@@ -126,8 +132,13 @@ def prepare_containers(image: str, parameters: dict[str, Any], scratch: Path) ->
     values = [*_texts(parameters.values()), *(value for name, value in os.environ.items() if _PASSED.fullmatch(name))]
     read = [Path(path) for path in map(_named_path, values) if path]
     mounts = dict.fromkeys(read, False) | dict.fromkeys(written, True)
-    containers = Containers(engine, image, digest, uuid.uuid4().hex, mounts)
-    containers.check()
+    containers = Containers(engine, image, digest, uuid.uuid4().hex, mounts, scratch)
+    try:
+        containers.check()
+    except BaseException:
+        # Nobody watches over containers yet.
+        subprocess.run(containers.clean_up(), capture_output=True, check=False)
+        raise
     return containers
 
 

@@ -29,14 +29,15 @@ class Engine:
     name: str
     rootless: bool
 
-    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def ask(self, *arguments: str, within_s: float | None = None) -> subprocess.CompletedProcess[str]:
         """Run the engine's program; ConfigError when it gives no answer."""
-        return _ask(self.name, *arguments)
+        return _ask(self.name, *arguments, within_s=within_s or _ASK_S)
 
     def as_caller(self) -> list[str]:
         """Options under which a container runs as the user who calls, so that what it writes is theirs."""
         if not self.rootless:
-            return ["--user", f"{os.getuid()}:{os.getgid()}"]
+            groups = [option for group in os.getgroups() for option in ("--group-add", str(group))]
+            return ["--user", f"{os.getuid()}:{os.getgid()}", *groups]
         # Docker without root shows the caller as root inside; Podman is asked to keep the number.
         return ["--userns", "keep-id"] if self.name == "podman" else ["--user", "0:0"]
 
@@ -68,7 +69,7 @@ def find_engine() -> Engine:
             lacks.append(f"{name} is not installed")
             continue
         try:
-            answer = _ask(name, *question)
+            answer = _ask(name, *question, within_s=_ASK_S)
         except ConfigError as error:
             lacks.append(str(error))
             continue
@@ -81,15 +82,15 @@ def find_engine() -> Engine:
     )
 
 
-def _ask(name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _ask(name: str, *arguments: str, within_s: float) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
-            [name, *arguments], capture_output=True, text=True, errors="replace", timeout=_ASK_S, check=False
+            [name, *arguments], capture_output=True, text=True, errors="replace", timeout=within_s, check=False
         )
     except OSError as error:
         raise ConfigError(f"{name} cannot be started ({error.strerror})") from error
     except subprocess.TimeoutExpired as error:
-        raise ConfigError(f"{name} {arguments[0]} gives no answer within {_ASK_S:.0f} s") from error
+        raise ConfigError(f"{name} {arguments[0]} gives no answer within {within_s:.0f} s") from error
 
 
 def _last_line(answer: subprocess.CompletedProcess[str]) -> str:

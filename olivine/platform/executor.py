@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from olivine.artifacts import Artifact, canonical_json, sha256_hex
 from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, OlivineError, UsageError
@@ -25,6 +25,8 @@ from olivine.registry.documents import Document, read_document
 from olivine.steps import run_executor as run_stage
 from olivine.store import Store, open_store
 from olivine.training.execution import Execution
+
+Made = TypeVar("Made")
 
 _ERRORS = {kind.exit_code: kind for kind in (UsageError, DataError, ConfigError)}
 
@@ -55,6 +57,12 @@ def run_executor(word: str, executor_input: str, execution: Execution | None = N
     if word == "evaluate":
         _show(ExecutorInput.parse(executor_input), artifact)
     return artifact
+
+
+def run_once(word: str, executor_input: str, call: Callable[[str], Made]) -> Made:
+    """Run a step that is no stage, likewise: a mistake of the user costs one try."""
+    with mistakes_made_once(word, ExecutorInput.parse(executor_input).parameters):
+        return call(executor_input)
 
 
 @contextlib.contextmanager

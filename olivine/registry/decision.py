@@ -39,7 +39,8 @@ def decide(
     """Compare the metrics of a candidate with those of the promoted segmenter (None: there is none yet).
 
     Raises:
-        UsageError: the metrics cannot be compared: another split than `select`, or other drives; a bad margin.
+        UsageError: the metrics cannot be compared: another split than `select`, keyframes that the candidate was
+            trained on, or other drives; a bad margin.
     """
     if not 0 <= margin < 1:
         raise UsageError(f"margin = {margin}: give a share of mIoU from 0 to below 1, as 0.01 for one point.")
@@ -87,6 +88,11 @@ def _check(metrics: Artifact, candidate: Artifact) -> None:
         raise UsageError(
             f"{manifest.kind} {metrics.id[:12]} is of the split {manifest.summary.get('split')!r}: the gate reads "
             f"metrics of the split {GATE_SPLIT!r} (--set evaluate.split={GATE_SPLIT})."
+        )
+    if metrics is candidate and (seen := manifest.summary.get("trained_on")):
+        raise UsageError(
+            f"{seen} of the keyframes of {GATE_SPLIT!r} were trained on, so metrics "
+            f"{metrics.id[:12]} say nothing of new ones: fine-tune on the others (--set finetune.splits=train)."
         )
     if manifest.inputs["drives"] != candidate.manifest.inputs["drives"]:
         raise UsageError(

@@ -17,6 +17,7 @@ from olivine.errors import DataError, UsageError
 from olivine.report.arms import ScoredRun, compare_arms
 from olivine.report.arms_text import WRITERS
 from olivine.report.page import write_whole
+from olivine.report.trace import frozen_of
 from olivine.store import open_store
 
 
@@ -40,11 +41,13 @@ def run_table(store_url: str, ids: Sequence[str], scores: Sequence[str], baselin
 def _runs_of_store(store_url: str, ids: Sequence[str]) -> list[ScoredRun]:
     """Runs of metrics of the store; what they were scored on must be the same."""
     store = open_store(store_url)
-    manifests = [find_artifact(store, "evaluate", id).manifest for id in ids]
+    found = [find_artifact(store, "evaluate", id) for id in ids]
+    manifests = [artifact.manifest for artifact in found]
     for what, values in {
         "drives": [manifest.inputs["drives"].id[:12] for manifest in manifests],
         "splits": [str(manifest.summary["split"]) for manifest in manifests],
         "label fractions": [str(manifest.summary["fraction"]) for manifest in manifests],
+        "parts of the network": [frozen_of(artifact) for artifact in found],
     }.items():
         different = list(dict.fromkeys(values))
         if len(different) > 1:

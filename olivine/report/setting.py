@@ -82,6 +82,8 @@ def caveats(manifest: Manifest) -> list[str]:
         lines.append(SYNTHETIC)
     if manifest.kind == "weak_labels" and summary.get("kind") in LABEL_KINDS:
         lines.append(LABEL_KINDS[summary["kind"]])
+    if manifest.kind == "metrics" and (seen := summary.get("trained_on")):
+        lines.append(f"NOT HELD OUT: {seen} of the {manifest.counts['keyframes']} scored keyframes were trained on.")
     if manifest.kind == "backbone" and (note := (summary.get("encoder") or {}).get("note")):
         lines.append(f"{_STAND_IN}{note}")
     return lines

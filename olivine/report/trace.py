@@ -128,6 +128,14 @@ def open_input(store: Store, artifact: Artifact, port: str) -> Artifact:
     return given
 
 
+def behind(store: Store, artifacts: Sequence[Artifact]) -> list[Artifact]:
+    """Artifacts and all that they were made from, each once; IntegrityError when something is missing."""
+    found: dict[str, Artifact] = {}
+    for artifact in artifacts:
+        _collect(store, artifact, found)
+    return list(found.values())
+
+
 def _collect(store: Store, artifact: Artifact, found: dict[str, Artifact]) -> None:
     """Add an artifact and all that it was made from."""
     if artifact.id in found:
@@ -160,6 +168,7 @@ def _check_shared(runs: Sequence[Run], artifacts: Sequence[Artifact]) -> None:
     shared = {
         "splits": [run.metrics.manifest.summary["split"] for run in runs],
         "label fractions": [run.metrics.manifest.summary["fraction"] for run in runs],
+        "parts of the network": [frozen_of(run.metrics) for run in runs],
         # A backbone may come from other drives, all arms from the same: those of the weak labels.
         "drives": [item.manifest.inputs["drives"].id[:12] for run in runs for item in (run.metrics, run.segmenter)],
         "weak labels": _ids(artifacts, "weak_labels"),
@@ -168,6 +177,12 @@ def _check_shared(runs: Sequence[Run], artifacts: Sequence[Artifact]) -> None:
         different = list(dict.fromkeys(values))
         if len(different) > 1:
             raise UsageError(f"runs on different {what} ({', '.join(different)}) cannot be compared: choose one.")
+
+
+def frozen_of(metrics: Artifact) -> str:
+    """What was trained, in words: all of the network, or the head alone, as in linear probing."""
+    frozen = str(metrics.manifest.summary.get("frozen", "no"))
+    return "all trained" if frozen == "no" else f"head alone, backbone frozen ({frozen})"
 
 
 def _ids(artifacts: Iterable[Artifact], kind: str) -> list[str]:

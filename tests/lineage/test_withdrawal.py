@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from chain import Chain, command_line
-from lineage.graph import Graph, build_graph
+from lineage.graph import Graph, build_graph, publish
 
 from olivine.artifacts.withdrawn import WITHDRAWN, withdraw, withdrawals
 from olivine.drives import Drives
@@ -50,6 +50,14 @@ def test_what_it_has_reached_is_marked(graph: Graph) -> None:
     assert "n008 was withdrawn by ada" in mark
     assert withdrawn_behind(graph.store, Place("finetune", graph.id("segmenter_b0"))) == []
     assert "## Withdrawn" in write_card(graph.store, place)
+
+
+def test_detectors_of_withdrawn_frames_are_marked(store: Store) -> None:
+    frames = publish(store, "ingest", "frames", {}, {"dataset": "kitti"}, {"drives": ["kitti_object"]})
+    detector = publish(store, "finetune", "detector", {"frames": frames}, {"seed": 0}, {})
+    withdraw(store, "kitti_object", "the licence ended", "ada")
+    (mark,) = withdrawn_behind(store, Place("finetune", detector.id))
+    assert "kitti_object was withdrawn by ada" in mark
 
 
 def test_impact_says_when_the_promoted_model_is_among_it(graph: Graph) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from olivine.models.vfm.recipe import DetectorRecipe
 from olivine.models.vfm.weights import verify_weights
 from olivine.models.weights_path import cache_folder, place_weights, weights_digest
 from olivine.store import open_store
+from olivine.store.admin import _client
+from olivine.store.keys import parse_location
 
 CONTENT = bytes(range(256)) * 40
 FILES = {"config.json": b"{}", "model.safetensors": CONTENT}
@@ -26,6 +30,10 @@ def prefix(s3_store_url, tmp_path, monkeypatch):
     for name, content in FILES.items():
         store.create(f"weights/dino/{name}", content)
     store.create("weights/dino/onnx/model.onnx", b"of no use")
+    # A hub's own file, which the store's keys do not allow.
+    location = parse_location(s3_store_url)
+    client = _client()
+    client.put_object(location.bucket, f"{location.prefix}/weights/dino/.gitattributes", io.BytesIO(b"no"), 2)
     store.create("elsewhere/sam.pth", CONTENT)
     monkeypatch.setenv("OLIVINE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OLIVINE_WEIGHTS", f"{s3_store_url}/weights")
@@ -41,6 +49,24 @@ def test_a_file_is_read_in_pieces_and_kept(prefix, monkeypatch):
     # Found in the cache afterwards: the store is not asked again.
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     assert place_weights(f"{prefix}/sam.pth", digest) == path
+
+
+def test_a_copy_that_was_damaged_is_read_again(prefix):
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    path = place_weights(f"{prefix}/sam.pth", digest)
+    path.write_bytes(b"")
+    assert place_weights(f"{prefix}/sam.pth", digest).read_bytes() == CONTENT
+
+
+def test_several_processes_may_place_one_folder(prefix, tmp_path):
+    for name, content in FILES.items():
+        (tmp_path / name).write_bytes(content)
+    digest = weights_digest(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: place_weights(f"{prefix}/dino", digest), range(4)))
+    assert len(set(paths)) == 1
+    assert weights_digest(paths[0]) == digest
+    assert [item.name for item in cache_folder().iterdir()] == [digest]
 
 
 def test_a_folder_is_kept_without_the_folders_in_it(prefix, tmp_path):
@@ -82,9 +108,9 @@ def test_the_labelers_take_them(prefix):
     digest = hashlib.sha256(CONTENT).hexdigest()
     recipe = DetectorRecipe(weights=f"{prefix}/sam.pth", sha256=digest)
     assert verify_weights(recipe, "detector").read_bytes() == CONTENT
-    (cache_folder() / digest / "sam.pth").write_bytes(CONTENT[1:])
-    with pytest.raises(IntegrityError, match="refused before the first image"):
-        verify_weights(recipe, "detector")
+    other = recipe.model_copy(update={"sha256": "0" * 64})
+    with pytest.raises(IntegrityError, match="refused before its first use"):
+        verify_weights(other, "detector")
 
 
 def test_without_a_prefix_nothing_is_read(monkeypatch):

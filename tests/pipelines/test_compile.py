@@ -77,7 +77,8 @@ def tasks_of(spec: dict[str, Any]) -> list[tuple[str, dict[str, Any], dict[str, 
 KNOWS_ITS_RUN = {"plan", "gate", "close"}
 """Steps that look at what has no digest: the registry, and what was promoted meanwhile."""
 
-NEVER_CACHED = KNOWS_ITS_RUN | {"share"}
+# Masks and class lists are files: the key would hold their names and not what is in them.
+NEVER_CACHED = KNOWS_ITS_RUN | {"share", "label"}
 """What `share` makes is no output: KFP would not see that it is gone."""
 
 

@@ -183,7 +183,7 @@ def test_what_is_no_name_of_an_image_is_refused(engine: FakeEngine, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("act", "said"),
-    [("blind", "not visible in a container of podman: /"), ("no_olivine", "No module named 'oli")],
+    [("blind", "not visible or not readable in a container of podman: /"), ("no_olivine", "No module named 'oli")],
 )
 def test_what_would_fail_in_every_step_is_said_before_the_first(
     engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, act: str, said: str

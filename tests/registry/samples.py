@@ -42,11 +42,14 @@ def publish(store: Store, stage: str, kind: str, number: int, summary: dict, **i
     return out.publish({"things": 1}, summary, ("test data",))
 
 
-def score(store: Store, number: int, miou: float | None, split: str = "select", drives: int = 0) -> Artifact:
+def score(
+    store: Store, number: int, miou: float | None, split: str = "select", drives: int = 0, **summary: Any
+) -> Artifact:
     """Metrics of the segmenter `number` on drives `drives`."""
     given = publish(store, "ingest", "drives", drives, {})
     model = publish(store, "finetune", "segmenter", number, {"miou": None}, drives=given)
-    return publish(store, "evaluate", "metrics", number, {"miou": miou, "split": split}, drives=given, segmenter=model)
+    summary |= {"miou": miou, "split": split}
+    return publish(store, "evaluate", "metrics", number, summary, drives=given, segmenter=model)
 
 
 def segmenter_of(metrics: Artifact) -> Artifact:

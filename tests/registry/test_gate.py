@@ -66,6 +66,13 @@ def test_metrics_that_cannot_be_compared_are_refused(store: Store) -> None:
         decide("p", score(store, 3, 0.5), score(store, 2, 0.5, drives=7), 0.0, "r", NOW)
 
 
+def test_a_score_on_what_was_trained_on_is_no_reason_to_promote(store: Store) -> None:
+    with pytest.raises(UsageError, match=r"3 of the keyframes of 'select' were trained on.*finetune.splits=train"):
+        decide("p", score(store, 1, 0.9, trained_on=3), None, 0.0, "r", NOW)
+    # An older model may have seen them: that makes it harder to replace, not easier.
+    assert decide("p", score(store, 3, 0.9, trained_on=0), score(store, 2, 0.5, trained_on=3), 0.0, "r", NOW).passed
+
+
 def test_passing_promotes_and_then_moves_the_watermark(store: Store, plan: str) -> None:
     metrics = score(store, 1, 0.5)
     decision = pass_gate(store, plan, metrics, None, 0.0, "r", NOW)

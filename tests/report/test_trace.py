@@ -68,6 +68,14 @@ def test_another_split_in_the_other_arm_is_refused(own_compared: Compared):
         trace(own_compared.store, [own_compared.metrics["random", 0], other])
 
 
+def test_a_probe_does_not_stand_beside_a_fine_tuned_network(own_compared: Compared):
+    drives = trace(own_compared.store, own_compared.all).drives
+    probe = run_stage("finetune", own_compared.folder, {"drives": drives.id}, "finetune.frozen=augmented")
+    other = run_stage("evaluate", own_compared.folder, {"drives": drives.id, "segmenter": probe.id})
+    with pytest.raises(UsageError, match=r"different parts of the network \(.*all trained.*\)"):
+        trace(own_compared.store, [other, own_compared.metrics["olivine", 0]])
+
+
 def test_a_missing_input_is_named_with_its_remedy(own_compared: Compared):
     ref = own_compared.metrics["olivine", 0].manifest.inputs["segmenter"]
     segmenter = open_artifact(own_compared.store, ref.stage, ref.id)

@@ -10,10 +10,10 @@ from olivine.errors import UsageError
 from olivine.report.arms import ScoredRun, compare_arms
 from olivine.report.colours import Swatch
 from olivine.report.figures.charts import Bar, arm_colour, bar_chart
-from olivine.report.figures.figure import Figure, Panel, Table, described, origin_facts
+from olivine.report.figures.figure import Figure, Panel, Table, described, origins
 from olivine.report.figures.runs import open_runs
 from olivine.report.table import percent
-from olivine.report.trace import open_input
+from olivine.report.trace import behind, frozen_of
 from olivine.store import Store
 
 _MARKS = {1: " (best)", 2: " (second)", None: ""}
@@ -31,6 +31,9 @@ def draw_class_bars(store: Store, metrics: Sequence[Artifact]) -> Figure:
         for run in runs.values()
     ]
     fractions = {str(run.metrics.manifest.summary["fraction"]) for run in runs.values()}
+    trained = {frozen_of(run.metrics) for run in runs.values()}
+    if len(trained) > 1:
+        raise UsageError(f"metrics of different parts of the network ({', '.join(sorted(trained))}): choose one.")
     if len(fractions) > 1:
         raise UsageError(f"metrics of different label fractions ({', '.join(sorted(fractions))}): choose one.")
     comparison = compare_arms(scored)
@@ -51,7 +54,7 @@ def draw_class_bars(store: Store, metrics: Sequence[Artifact]) -> Figure:
         panels=[Panel("IoU by class", bar_chart("IoU of every class, arm by arm", rows, "IoU [%]"))],
         legend=[Swatch(arm, _rgb(arm_colour(place))) for place, arm in enumerate(arms)],
         facts=[
-            *origin_facts(open_input(store, first, "drives")),
+            *origins(behind(store, [run.metrics for run in runs.values()])),
             f"Seeds: {seeds}.",
             *(f"{name}: {described(run.metrics)}." for name, run in runs.items()),
         ],

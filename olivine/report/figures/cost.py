@@ -10,8 +10,8 @@ from olivine.artifacts import Artifact
 from olivine.errors import UsageError
 from olivine.report.costs import newest_record
 from olivine.report.figures.charts import Bar, arm_colour, bar_chart
-from olivine.report.figures.figure import Figure, Panel, Table, described, origin_facts
-from olivine.report.trace import open_input
+from olivine.report.figures.figure import Figure, Panel, Table, described, origins
+from olivine.report.trace import behind
 
 _MEASURES = (
     # Field of the record, heading, factor, format.
@@ -57,17 +57,11 @@ def draw_cost(backbones: Sequence[Artifact]) -> Figure:
         "device alone.",
         panels=_panels(records),
         facts=[
-            *_origins(backbones),
+            *origins(item for backbone in backbones for item in behind(backbone.store, [backbone])),
             *(f"{name}: {described(backbone)}." for name, backbone in zip(records, backbones, strict=True)),
         ],
         tables=[Table("Cost of each pretraining", heading, rows)],
     )
-
-
-def _origins(backbones: Sequence[Artifact]) -> list[str]:
-    """What is not real about the data; an imported backbone has none."""
-    drives = (open_input(item.store, item, "drives") for item in backbones if "drives" in item.manifest.inputs)
-    return list(dict.fromkeys(fact for artifact in drives for fact in origin_facts(artifact)))
 
 
 def _device(record: dict[str, Any]) -> str:

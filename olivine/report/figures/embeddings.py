@@ -17,9 +17,10 @@ from olivine.errors import ConfigError, DataError, UsageError
 from olivine.progress import Progress
 from olivine.report.colours import hand_classes
 from olivine.report.figures.charts import scatter_chart
-from olivine.report.figures.figure import Figure, Panel, Table, described, origin_facts
+from olivine.report.figures.figure import Figure, Panel, Table, described, origins
 from olivine.report.figures.palette import Palette, recolour
 from olivine.report.scans import spread
+from olivine.report.trace import behind
 
 if TYPE_CHECKING:
     from olivine.pretrain.embed import Embedder
@@ -87,7 +88,7 @@ def draw_embeddings(
         panels=panels,
         legend=[swatch for id, swatch in enumerate(swatches, start=1) if id in set(truth_S.tolist())],
         facts=[
-            *origin_facts(drives_artifact),
+            *origins([drives_artifact, *(item for one in backbones for item in behind(one.store, [one]))]),
             f"{described(drives_artifact)}, {len(tokens)} keyframes of the split {split}; seed {seed}"
             + (f", perplexity {_perplexity(len(truth_S)):g}." if method == "tsne" else "."),
         ],

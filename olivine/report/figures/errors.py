@@ -16,10 +16,10 @@ from olivine.packs import Pack, bytes_array
 from olivine.report.birds_eye import draw_birds_eye
 from olivine.report.colours import RIGHT, WRONG, Swatch, colour_table, hand_classes, right_or_wrong
 from olivine.report.figures.cameras import camera_number, draw_over_image, read_image
-from olivine.report.figures.figure import Figure, Panel, described, has_cameras, origin_facts
+from olivine.report.figures.figure import Figure, Panel, described, has_cameras, origins
 from olivine.report.figures.palette import Palette, recolour
 from olivine.report.figures.runs import choose_keyframes, open_runs
-from olivine.report.trace import Run, open_input
+from olivine.report.trace import Run, behind, open_input
 from olivine.store import Store
 
 _NUM_SCANS = 2
@@ -71,7 +71,7 @@ def draw_errors(
         "left out.",
         panels=panels,
         legend=[Swatch("right", RIGHT), Swatch("wrong", WRONG), *legend],
-        facts=[*origin_facts(artifact), *_sources(runs)],
+        facts=[*origins(behind(store, [run.metrics for run in runs.values()])), *_sources(runs)],
         columns=1 + len(runs),
     )
 

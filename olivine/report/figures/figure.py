@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -11,7 +11,7 @@ from markupsafe import Markup
 from olivine.artifacts import Artifact
 from olivine.report.birds_eye import Picture
 from olivine.report.colours import Swatch
-from olivine.report.setting import LABEL_KINDS, SYNTHETIC
+from olivine.report.setting import LABEL_KINDS, SYNTHETIC, caveats
 
 _SCROLLED_FROM_PX = 500
 
@@ -80,6 +80,11 @@ def described(artifact: Artifact) -> str:
 def has_cameras(drives: Artifact) -> bool:
     """Whether there are images; drives made of scans alone have none."""
     return bool(drives.manifest.summary["image_size"])
+
+
+def origins(artifacts: Iterable[Artifact]) -> list[str]:
+    """The same of every artifact behind a figure, each sentence once."""
+    return list(dict.fromkeys(line for artifact in artifacts for line in caveats(artifact.manifest)))
 
 
 def origin_facts(drives: Artifact, weak_labels: Artifact | None = None, backbone: Artifact | None = None) -> list[str]:
