@@ -70,6 +70,7 @@ def render_report(store: Store, metrics: Sequence[Artifact], title: str) -> str:
             weights=draw_weights(density_weights) if density_weights else [],
             weight_variant=density_weights.manifest.summary["variant"] if density_weights else None,
             pretraining=draw_pretraining(backbone) if backbone else [],
+            num_backbones=sum(artifact.manifest.kind == "backbone" for artifact in traced.artifacts),
             finetuning=draw_finetuning(traced),
             plateaus=measure_plateaus(traced),
             scans=draw_scans(traced),
