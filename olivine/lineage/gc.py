@@ -16,7 +16,7 @@ from typing import Any
 
 from olivine.artifacts import Manifest
 from olivine.artifacts.parts import read_part
-from olivine.artifacts.provenance import segment
+from olivine.artifacts.provenance import PASSING_KINDS, segment
 from olivine.artifacts.withdrawn import withdrawals
 from olivine.errors import UsageError
 from olivine.lineage.source import Place, StoreSource, newest_run
@@ -92,6 +92,7 @@ def find_garbage(store: Store, days: int, *, withdrawn: bool = False, now: datet
     manifests = {place: manifest for place in source.places() if (manifest := source.manifest(place))}
     finished = {place: _finished(store, manifest) for place, manifest in manifests.items()}
     banned, held = _withdrawn(store) if withdrawn else ({}, [])
+    banned |= _checkpoints_of(banned, manifests)
     young = {place for place, at in finished.items() if at is None or datetime.fromisoformat(at) >= born_before}
     roots = {place for place in young if not _is_left_over(manifests[place], manifests)} | _promoted(store)
     live = _with_ancestors(source, (place for place in roots & manifests.keys() if place not in banned))
@@ -154,6 +155,17 @@ def _withdrawn(store: Store) -> tuple[dict[Place, str], list[str]]:
         needed.add(Place(promotion.metrics.stage, promotion.metrics.id))
     sentence = f"segmenter {place.id[:12]} is promoted, but {banned[place]}. Promote another, then collect again."
     return {other: reason for other, reason in banned.items() if other not in needed}, [sentence]
+
+
+def _checkpoints_of(banned: dict[Place, str], manifests: dict[Place, Manifest]) -> dict[Place, str]:
+    """Checkpoints made from what is banned, with its reason: no statement of the lineage tells of them."""
+    return {
+        place: banned[source]
+        for place, manifest in manifests.items()
+        if manifest.kind in PASSING_KINDS
+        for ref in manifest.inputs.values()
+        if (source := Place(ref.stage, ref.id)) in banned
+    }
 
 
 def _old_parts(store: Store, born_before: datetime) -> tuple[list[str], set[str]]:

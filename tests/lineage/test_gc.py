@@ -166,6 +166,20 @@ def test_the_best_checkpoint_of_a_running_training_stays_however_old(graph, monk
     assert later.others == (f"refs/runs/{owner}/checkpoint",)
 
 
+def test_checkpoints_made_from_withdrawn_drives_do_not_hold_them(graph):
+    owner, inputs = "ee" * 32, {"drives": graph["drives_a"]}
+    going = publish(graph.store, "pretrain", "checkpoint", inputs, {"checkpoint_of": owner, "step": 1}, {})
+    other = publish(graph.store, "pretrain", "checkpoint", {"drives": graph["drives_b"]}, {"step": 1}, {})
+    content = json.dumps({"id": going.id, "step": 1}).encode()
+    graph.store.move_ref(f"runs/{owner}/checkpoint", content, None)
+    withdraw(graph.store, "n008", "the owner asked", "legal")
+    found = find_garbage(graph.store, 30, withdrawn=True)
+    reasons = {item.manifest.id: item.reason for item in found.artifacts}
+    assert reasons[going.id] == reasons[graph.id("drives_a")] == "the drive n008 was withdrawn: the owner asked"
+    assert other.id not in reasons
+    assert found.others == (f"refs/runs/{owner}/checkpoint",)
+
+
 def test_objects_of_nobody_go_when_they_are_old_and_no_part_names_them(graph, monkeypatch):
     lost = put_blob(graph.store, "lost.bin", b"of nobody")
     out = unpublished(graph, {"name": "unfinished"})
