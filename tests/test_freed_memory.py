@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from olivine import memory
+
 _COUNT = """
 import resource, sys
 import numpy as np
@@ -24,6 +26,25 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def faults(mode: str) -> int:
     done = subprocess.run([sys.executable, "-c", _COUNT, mode], capture_output=True, text=True, check=True)
     return int(done.stdout)
+
+
+@pytest.mark.parametrize(("most", "told"), [(2**31 - 1, [2**31 - 1]), (1 << 25, [2**31 - 1, 1 << 25])])
+def test_a_c_library_that_refuses_the_largest_threshold_is_told_the_largest_it_takes(monkeypatch, most, told):
+    """glibc before 2.35 takes 32 MiB at most; its answer is given for it here."""
+    calls = []
+
+    class Library:
+        @staticmethod
+        def mallopt(parameter, value):
+            calls.append((parameter, value))
+            return int(parameter != memory._MMAP_THRESHOLD or value <= most)
+
+    monkeypatch.setattr("ctypes.CDLL", lambda name: Library)
+    memory.keep_freed_memory()
+    assert [value for parameter, value in calls if parameter == memory._MMAP_THRESHOLD] == told
+    assert {parameter for parameter, _ in calls} == {
+        memory._MMAP_THRESHOLD, memory._TRIM_THRESHOLD, memory._TOP_PAD
+    }  # fmt: skip
 
 
 def test_a_block_of_64_mib_costs_no_page_faults_the_second_time():

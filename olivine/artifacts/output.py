@@ -35,6 +35,8 @@ class Output:
     data: dict[str, Blob] = field(default_factory=dict)
     _found: list[Blob] = field(default_factory=list)
     """Data objects that were there already: `olivine gc` may take one away before there is a manifest that needs it."""
+    passed_over: set[str] = field(default_factory=set)
+    """Ids of its own damaged checkpoints that this run did not go on from: its next one takes their place."""
 
     @property
     def id(self) -> str:

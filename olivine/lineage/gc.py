@@ -2,20 +2,21 @@
 
 An artifact is kept when it is young, when a model that was ever promoted was made with it, or when one that is kept was
 made from it. So nothing that is kept ever loses what it was made from. A checkpoint is kept while its training is
-unfinished and young. Data objects go with the last artifact that holds them.
+unfinished and it, or another one of that training, is young: the best may be a long way behind the last. Data objects
+go with the last artifact that holds them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from olivine.artifacts import Manifest
 from olivine.artifacts.parts import read_part
-from olivine.artifacts.provenance import segment
+from olivine.artifacts.provenance import PASSING_KINDS, segment
 from olivine.artifacts.withdrawn import withdrawals
 from olivine.errors import UsageError
 from olivine.lineage.source import Place, StoreSource, newest_run
@@ -91,9 +92,12 @@ def find_garbage(store: Store, days: int, *, withdrawn: bool = False, now: datet
     manifests = {place: manifest for place in source.places() if (manifest := source.manifest(place))}
     finished = {place: _finished(store, manifest) for place, manifest in manifests.items()}
     banned, held = _withdrawn(store) if withdrawn else ({}, [])
+    banned |= _checkpoints_of(banned, manifests)
     young = {place for place, at in finished.items() if at is None or datetime.fromisoformat(at) >= born_before}
     roots = {place for place in young if not _is_left_over(manifests[place], manifests)} | _promoted(store)
     live = _with_ancestors(source, (place for place in roots & manifests.keys() if place not in banned))
+    beside = _checkpoints_beside(store, live, manifests.keys() - banned.keys())
+    live |= _with_ancestors(source, beside)
     gone = [place for place in manifests if place not in live]
     artifacts = [
         Doomed(manifests[place], banned.get(place) or _reason(manifests[place], manifests), finished[place])
@@ -153,6 +157,17 @@ def _withdrawn(store: Store) -> tuple[dict[Place, str], list[str]]:
     return {other: reason for other, reason in banned.items() if other not in needed}, [sentence]
 
 
+def _checkpoints_of(banned: dict[Place, str], manifests: dict[Place, Manifest]) -> dict[Place, str]:
+    """Checkpoints made from what is banned, with its reason: no statement of the lineage tells of them."""
+    return {
+        place: banned[source]
+        for place, manifest in manifests.items()
+        if manifest.kind in PASSING_KINDS
+        for ref in manifest.inputs.values()
+        if (source := Place(ref.stage, ref.id)) in banned
+    }
+
+
 def _old_parts(store: Store, born_before: datetime) -> tuple[list[str], set[str]]:
     """Left-over parts by key, and the data objects of those that somebody may still go on from."""
     old, used = [], set()
@@ -177,14 +192,24 @@ def _nobodys(store: Store, gone: list[Manifest], used: set[str], born_before: da
     return found
 
 
+def _checkpoints_beside(store: Store, live: set[Place], places: Iterable[Place]) -> set[Place]:
+    """The places that stand in a ref to checkpoints one of which is live: their training goes on and counts on them."""
+    ids = {place.id.encode() for place in live}
+    named = [found for _, found in _named_in_refs(store) if not ids.isdisjoint(found)]
+    return {place for place in places if any(place.id.encode() in found for found in named)}
+
+
 def _checkpoint_refs(store: Store, live: set[Place]) -> list[str]:
     """Refs to checkpoints none of which is left: their training would be refused instead of begun anew."""
     ids = {place.id.encode() for place in live}
-    return [
-        key
-        for key in store.list("refs/runs")
-        if (ref := store.read_ref(key.removeprefix("refs/"))) and ids.isdisjoint(_ID.findall(ref.content))
-    ]
+    return [key for key, found in _named_in_refs(store) if ids.isdisjoint(found)]
+
+
+def _named_in_refs(store: Store) -> Iterator[tuple[str, set[bytes]]]:
+    """Keys of the refs to checkpoints, and the ids in each."""
+    for key in store.list("refs/runs"):
+        if ref := store.read_ref(key.removeprefix("refs/")):
+            yield key, set(_ID.findall(ref.content))
 
 
 def _raw_files(store: Store) -> list[str]:

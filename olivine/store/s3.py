@@ -67,7 +67,17 @@ class Bucket:
             return False
         part_bytes = max(_PART_BYTES, -(-size_bytes // _MOST_PARTS))
         options = {"use_multipart": True, "chunk_size": part_bytes, "max_concurrency": _PARTS_AT_ONCE}
-        return self._put(name, lambda: pieces.chunks(part_bytes), size_bytes, **options)
+        for _ in range(2):
+            try:
+                return self._send(name, lambda: pieces.chunks(part_bytes), size_bytes, **options)
+            except FileNotFoundError:
+                # The answer to the end was lost, obstore ended it again, and the server knew no such upload any more.
+                if self.size(name) is not None:
+                    return False
+        raise StoreError(
+            f"{self._location.url}/{name}: the server forgot the upload twice before its end. Look whether something "
+            "removes unfinished uploads there, then run again."
+        )
 
     def holds(self, key: str, pieces: Pieces) -> bool:
         """Whether `key` has these bytes and no others; FileNotFoundError when there is none."""
@@ -191,12 +201,16 @@ class Bucket:
 
     def _put(self, key: str, data: Callable[[], Any], size_bytes: int, **options: Any) -> bool:
         try:
+            return self._send(key, data, size_bytes, **options)
+        except FileNotFoundError as error:
+            raise self._no_bucket() from error
+
+    def _send(self, key: str, data: Callable[[], Any], size_bytes: int, **options: Any) -> bool:
+        try:
             store = self._bulk_writer if size_bytes >= _BULK_BYTES else self._writer
             self._insist(key, lambda: obstore.put(store, key, data(), **options), size_bytes)
         except (AlreadyExistsError, PreconditionError):
             return False
-        except FileNotFoundError as error:
-            raise self._no_bucket() from error
         return True
 
     @contextmanager

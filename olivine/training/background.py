@@ -35,7 +35,8 @@ class Background:
             except Exception as error:
                 self._failure = error
 
-        # A daemon: a training that failed must not wait for shards that never come.
+        # A daemon: a training that failed must not wait for shards that never come. It does wait for puts under way:
+        # they run in a pool, whose threads the interpreter joins at its end.
         self._thread = threading.Thread(target=run, name="olivine-checkpoint", daemon=True)
         self._thread.start()
 

@@ -115,6 +115,8 @@ def load_checkpoint(out: Output) -> Checkpoint | None:
 def find_checkpoint(out: Output) -> tuple[Artifact, Checkpoint] | None:
     """The newest checkpoint whose every byte is as it was written; damaged ones are passed over with a message.
 
+    What was passed over is noted in `out`, and the next checkpoint that is saved to it takes their place.
+
     Raises:
         IntegrityError: there are checkpoints, and every one is damaged.
     """
@@ -127,6 +129,7 @@ def find_checkpoint(out: Output) -> tuple[Artifact, Checkpoint] | None:
             checkpoint = read_checkpoint(out, artifact)
         except IntegrityError as error:
             print(f"{out.stage}: the checkpoint of step {entry['step']} is passed over: {error}", file=sys.stderr)
+            out.passed_over.add(entry["id"])
             problem = error
         else:
             return artifact, checkpoint
@@ -171,19 +174,20 @@ def _entry(artifact: Artifact) -> dict[str, Any]:
 def _move_ref(out: Output, entry: dict[str, Any], keep: Keep) -> None:
     """Put a checkpoint in front of the list, let the oldest fall off its end, and remove what fell off.
 
-    What is to go stands in the ref until it is gone, so that a killed removal is done by the next one.
+    What is to go stands in the ref until it is gone, so that a killed removal is done by the next one. Those that this
+    run passed over go too: the run is behind them, and nothing that it writes would count before it has caught up.
     """
     for _ in range(_ATTEMPTS):
         ref = out.store.read_ref(_ref_name(out))
-        entries = list(_entries(ref))
+        known = _all_entries(ref)
+        sound = [one for one in known if one["id"] not in out.passed_over]
+        entries = [one for one in _entries(ref) if one in sound]
         if entries and entries[0]["step"] >= entry["step"]:
             return
         staying = [entry, *entries[: keep.last - 1]]
-        before = _best(ref)
-        best = _better(entry, before) if keep.best else None
+        best = _lowest([entry, *sound]) if keep.best else None
         ids = {one["id"] for one in staying} | ({best["id"]} if best else set())
-        known = [one["id"] for one in (*entries, before) if one]
-        leaving = list(dict.fromkeys(_leaving(ref) + [id for id in known if id not in ids]))
+        leaving = list(dict.fromkeys(_leaving(ref) + [one["id"] for one in known if one["id"] not in ids]))
         content = json.dumps({**staying[0], "older": staying[1:], "best": best, "leaving": leaving}).encode()
         if out.store.move_ref(_ref_name(out), content, ref):
             _remove(out, leaving)
@@ -191,9 +195,10 @@ def _move_ref(out: Output, entry: dict[str, Any], keep: Keep) -> None:
     raise StoreError(f"{out.store.url}: the ref {_ref_name(out)} keeps moving. Is the same run started many times?")
 
 
-def _better(one: dict[str, Any], other: dict[str, Any] | None) -> dict[str, Any] | None:
-    """The one with the lower mean loss; the newer one, the first, where they are equal."""
-    compared = [entry for entry in (one, other) if entry and entry["mean_loss"] is not None]
+def _lowest(entries: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The one with the lowest mean loss; the newest, which stands first, where they are equal."""
+    # Refs of earlier versions have none.
+    compared = [entry for entry in entries if entry.get("mean_loss") is not None]
     return min(compared, key=lambda entry: float(entry["mean_loss"]), default=None)
 
 

@@ -81,8 +81,10 @@ class Engine:
         self._scaler = _loss_scaler() if fp16 else None
         self._used_scale = 1.0
         if self._scaler and self._zero:
-            # ZeRO scales the loss, unscales its pieces and tells the scaler itself.
+            # ZeRO scales the loss and unscales its pieces itself. It would tell the scaler in between, and divide the
+            # gradients of the step at which the scale changes by the new one: `step` does that, when it is done.
             self._engine.optimizer.loss_scaler = self._scaler
+            self._engine.optimizer._update_scale = lambda has_overflow=False: None
 
     def forward(self, *inputs: Any) -> dict[str, Tensor]:
         """Run the module."""
@@ -112,9 +114,10 @@ class Engine:
 
     def step(self) -> float | None:
         """End a part; after the last one, an optimiser step. Under ZeRO the norm of its gradients, else None."""
-        if self._scaler and not self._zero and self._engine.is_gradient_accumulation_boundary():
-            self._scaler.update_scale(False)
+        ends_step = self._engine.is_gradient_accumulation_boundary()
         self._engine.step()
+        if self._scaler and ends_step:
+            self._scaler.update_scale(self._zero and self._engine.optimizer.overflow)
         norm = self._engine.get_global_grad_norm() if self._zero else None
         return None if norm is None else float(norm)
 

@@ -30,8 +30,8 @@ class FaultyProxy(ThreadingHTTPServer):
         self._draw, self._faults = random.Random(0), itertools.cycle(faults)
         self._lock = threading.Lock()
 
-    def fate(self) -> str:
-        """What happens to the next request."""
+    def fate(self, command: str, path: str) -> str:
+        """What happens to the next request, of this method to this path with its query."""
         with self._lock:
             if self._draw.random() >= self.share:
                 return "passed"
@@ -51,9 +51,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_request(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fate = self.server.fate()
+        fate = self.server.fate(self.command, self.path)
         if fate.startswith("refused"):
             self._answer(int(fate[-3:]), [], b"<Error><Code>InternalError</Code></Error>")
+        elif fate == "forgotten":
+            self._answer(404, [], b"<Error><Code>NoSuchUpload</Code></Error>")
         elif fate == "dropped before":
             self._hang_up()
         else:

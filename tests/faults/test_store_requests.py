@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 from faulty_proxy import FAULTS, FaultyProxy
 
-from olivine.artifacts import Artifact, open_artifact, verify
-from olivine.store import Store, open_store
+from olivine.artifacts import Artifact, Output, begin, open_artifact, verify
+from olivine.store import Pieces, Store, open_store
 
 
 @contextmanager
@@ -112,3 +112,45 @@ def test_answers_that_break_off(s3_server, s3_store_url: str, monkeypatch: pytes
             keys.remove(key)
         assert proxy.met["cut"] > 5
     assert list(store.list("")) == []
+
+
+class LostEnd(FaultyProxy):
+    """The first end of an upload in parts meets `fault`. Where it was done, the server knows no such upload any more.
+
+    Other servers answer so; the one of the tests says once more that it is done.
+    """
+
+    def __init__(self, port: int, fault: str) -> None:
+        super().__init__(port, share=1.0, faults=(fault,))
+        self._fault, self._end = fault, ""
+
+    def fate(self, command: str, path: str) -> str:
+        if command != "POST" or "uploadId=" not in path:
+            return "passed"
+        if not self._end:
+            self._end = path
+            return super().fate(command, path)
+        is_done = self._fault in ("dropped after", "late 500", "cut")
+        if path != self._end or not is_done:
+            return "passed"
+        self.met["forgotten"] += 1
+        return "forgotten"
+
+
+@pytest.mark.parametrize("fault", ["dropped after", "late 500", "refused 500", "dropped before", "cut"])
+def test_an_upload_in_parts_whose_end_is_not_answered(
+    s3_server, s3_store_url: str, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr("olivine.store.s3._PART_BYTES", 5 << 20)
+    whole = bytes(range(256)) * 25_000
+    with running(LostEnd(s3_server.port, fault)) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
+        out = begin(open_store(s3_store_url), "finetune", "checkpoint", {}, {"step": 1}, seed=0)
+        assert isinstance(out, Output)
+        blob = out.put("model.bin", Pieces([whole]))
+        artifact = out.publish({"step": 1}, {}, ())
+    assert proxy.met[fault] == 1
+    assert proxy.met["forgotten"] == (fault in ("dropped after", "late 500"))
+    assert blob.size_bytes == len(whole)
+    assert verify(artifact) == []
+    assert artifact.read("model.bin") == whole

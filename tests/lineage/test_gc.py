@@ -141,6 +141,45 @@ def test_checkpoints_go_when_their_training_is_finished_or_old(graph):
     assert going.id in {item.manifest.id for item in find_garbage(graph.store, 30, now=LATER).artifacts}
 
 
+def test_the_best_checkpoint_of_a_running_training_stays_however_old(graph, monkeypatch):
+    owner, inputs = "ee" * 32, {"drives": graph["drives_a"]}
+    steps = {
+        step: publish(graph.store, "pretrain", "checkpoint", inputs, {"checkpoint_of": owner, "step": step}, {})
+        for step in (1, 8, 9)
+    }
+    best, stray, last = steps[1], steps[8], steps[9]
+    content = {"id": last.id, "step": 9, "older": [], "best": {"id": best.id, "step": 1}, "leaving": []}
+    graph.store.move_ref(f"runs/{owner}/checkpoint", json.dumps(content).encode(), None)
+    monkeypatch.setattr(
+        "olivine.lineage.gc._finished",
+        lambda store, manifest: (LATER if manifest.id == last.id else NOW).isoformat(),
+    )
+    found = find_garbage(graph.store, 30, now=LATER)
+    ids = {item.manifest.id for item in found.artifacts}
+    assert not ids & {best.id, last.id, graph.id("drives_a")}
+    assert stray.id in ids, "no ref names it"
+    assert not {blob.key for blob in best.manifest.data} & set(found.objects)
+    assert found.others == ()
+    # All of them are old: the training is left over, and its ref goes too.
+    later = find_garbage(graph.store, 30, now=LATER + timedelta(days=40))
+    assert {best.id, last.id} <= {item.manifest.id for item in later.artifacts}
+    assert later.others == (f"refs/runs/{owner}/checkpoint",)
+
+
+def test_checkpoints_made_from_withdrawn_drives_do_not_hold_them(graph):
+    owner, inputs = "ee" * 32, {"drives": graph["drives_a"]}
+    going = publish(graph.store, "pretrain", "checkpoint", inputs, {"checkpoint_of": owner, "step": 1}, {})
+    other = publish(graph.store, "pretrain", "checkpoint", {"drives": graph["drives_b"]}, {"step": 1}, {})
+    content = json.dumps({"id": going.id, "step": 1}).encode()
+    graph.store.move_ref(f"runs/{owner}/checkpoint", content, None)
+    withdraw(graph.store, "n008", "the owner asked", "legal")
+    found = find_garbage(graph.store, 30, withdrawn=True)
+    reasons = {item.manifest.id: item.reason for item in found.artifacts}
+    assert reasons[going.id] == reasons[graph.id("drives_a")] == "the drive n008 was withdrawn: the owner asked"
+    assert other.id not in reasons
+    assert found.others == (f"refs/runs/{owner}/checkpoint",)
+
+
 def test_objects_of_nobody_go_when_they_are_old_and_no_part_names_them(graph, monkeypatch):
     lost = put_blob(graph.store, "lost.bin", b"of nobody")
     out = unpublished(graph, {"name": "unfinished"})

@@ -152,3 +152,38 @@ def test_parts_that_break_off_are_sent_again(s3_store_url: str, monkeypatch: pyt
     assert store.create_content(Pieces([whole[:7_000_000], whole[7_000_000:]]), lambda: "k")
     assert store.read("k") == whole
     assert len(broken) == 1
+
+
+def not_found(code: str) -> Callable[..., object]:
+    def put(*arguments: object, **options: object) -> object:
+        raise obstore.exceptions.NotFoundError(f"404 Not Found: <Error><Code>{code}</Code></Error>")
+
+    return put
+
+
+def test_an_upload_that_the_server_forgot_is_begun_once_more(
+    s3_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("olivine.store.s3._PART_BYTES", 5 << 20)
+    store, whole, real, calls = open_store(s3_store_url), bytes(range(256)) * 25_000, obstore.put, []
+    gone = not_found("NoSuchUpload")
+
+    def forgotten(target, key, data, **options):
+        calls.append(key)
+        return gone() if len(calls) == 1 else real(target, key, data, **options)
+
+    monkeypatch.setattr(obstore, "put", forgotten)
+    assert store.create_content(Pieces([whole]), lambda: "k")
+    assert (len(calls), store.read("k")) == (2, whole)
+    monkeypatch.setattr(obstore, "put", gone)
+    with pytest.raises(StoreError, match=r"/k: the server forgot the upload twice .*run again") as caught:
+        store.create_content(Pieces([whole]), lambda: "other/k")
+    assert caught.value.exit_code == 75
+
+
+def test_an_upload_in_parts_to_a_bucket_that_is_not_there(s3_store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Answered for the server: the one of the tests makes the bucket.
+    monkeypatch.setattr("olivine.store.s3._PART_BYTES", 5 << 20)
+    monkeypatch.setattr(obstore, "put", not_found("NoSuchBucket"))
+    with pytest.raises(ConfigError, match="there is no bucket 'olivine-tests'"):
+        open_store(s3_store_url).create_content(Pieces([bytes(6 << 20)]), lambda: "k")

@@ -173,7 +173,8 @@ def test_a_ref_of_an_earlier_version_is_read(out):
     name = f"runs/{out.id}/checkpoint"
     ref = out.store.read_ref(name)
     content = json.loads(ref.content)
-    old = {"id": content["id"], "step": 1, "older": [], "leaving": []}
+    older = [{"id": "0" * 64, "step": 0}]
+    old = {"id": content["id"], "step": 1, "older": older, "leaving": []}
     assert out.store.move_ref(name, json.dumps(old).encode(), ref)
     assert load_checkpoint(out).step == 1
     save_checkpoint(out, judged(2, 2.0), keep=Keep(1))
@@ -208,6 +209,49 @@ def test_a_damaged_newest_one_is_passed_over(out, tmp_path, capsys):
         file.write_bytes(file.read_bytes()[:-1])
     assert load_checkpoint(out).step == 2
     assert "finetune: the checkpoint of step 4 is passed over: " in capsys.readouterr().err
+
+
+def damage_all_but(out, tmp_path, sound):
+    for key in blobs(out) - sound:
+        file = tmp_path / "store" / key
+        file.write_bytes(file.read_bytes()[:-1])
+
+
+def started_again(out):
+    made = begin(out.store, out.stage, out.kind, out.inputs, out.recipe, out.seed)
+    assert isinstance(made, Output)
+    return made
+
+
+def test_what_is_written_after_a_fall_back_counts(out, tmp_path):
+    save_checkpoint(out, judged(2, 2.0), keep=Keep(3))
+    before = blobs(out)
+    save_checkpoint(out, judged(4, 1.0), keep=Keep(3))
+    save_checkpoint(out, judged(6, 1.5), keep=Keep(3))
+    damage_all_but(out, tmp_path, before)
+    damaged = blobs(out) - before
+    again = started_again(out)
+    assert load_checkpoint(again).step == 2
+    save_checkpoint(again, judged(3, 3.0), keep=Keep(3))
+    assert load_checkpoint(started_again(out)).step == 3
+    assert kept_steps(out) == ([2, 3], 2)
+    assert not blobs(out) & damaged
+    # The step of a damaged one is written like any other.
+    save_checkpoint(again, judged(4, 0.5), keep=Keep(3))
+    assert kept_steps(out) == ([2, 3, 4], 4)
+    assert load_checkpoint(started_again(out)).step == 4
+
+
+def test_a_fall_back_to_the_best_goes_on_from_there(out, tmp_path):
+    save_checkpoint(out, judged(1, 1.0), keep=Keep(1))
+    before = blobs(out)
+    save_checkpoint(out, judged(9, 2.0), keep=Keep(1))
+    damage_all_but(out, tmp_path, before)
+    again = started_again(out)
+    assert load_checkpoint(again).step == 1
+    save_checkpoint(again, judged(2, 1.5), keep=Keep(1))
+    assert kept_steps(out) == ([1, 2], 1)
+    assert load_checkpoint(started_again(out)).step == 2
 
 
 def test_a_missing_manifest_is_passed_over(out, tmp_path, capsys):

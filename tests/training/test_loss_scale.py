@@ -85,11 +85,17 @@ def test_a_scale_at_its_least_absorbs_nothing(zero_stage):
     assert train(engine(False, zero_stage)[1], [1.0, float("nan")])[1] is False
 
 
-def test_good_steps_double_it(monkeypatch):
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+@pytest.mark.parametrize("zero_stage", [0, 1, 2])
+def test_good_steps_double_it_and_stay_those_without_a_scale(zero_stage, clip_norm, monkeypatch):
     monkeypatch.setattr(deepspeed_engine, "STEPS_TO_DOUBLE", 3)
-    _, made = engine(True)
+    plain, scaled = engine(False, zero_stage, clip_norm), engine(True, zero_stage, clip_norm)
     scales = []
     for _ in range(5):
-        train(made, [1.0, 2.0])
-        scales.append(made.scaler_state()["cur_scale"] / FIRST_SCALE)
+        assert train(plain[1], [1.0, 2.0]) == train(scaled[1], [1.0, 2.0])
+        scales.append(scaled[1].scaler_state()["cur_scale"] / FIRST_SCALE)
+        for one, other in zip(values(plain[0]), values(scaled[0]), strict=True):
+            assert torch.equal(one, other)
+        state = scaled[1].state_shard()
+        assert all(torch.equal(tensor, state[name]) for name, tensor in plain[1].state_shard().items())
     assert scales == [1, 1, 1, 2, 2]
