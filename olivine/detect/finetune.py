@@ -15,7 +15,7 @@ from olivine.detect.network import Detector, build_detector
 from olivine.detect.recipe import DetectorRecipe
 from olivine.detect.samples import DetectionBatch, DetectionSamples
 from olivine.detect.schedule import build_adamw, set_cycle
-from olivine.detect.start import Start, start_from
+from olivine.detect.start import start_from, start_from_random
 from olivine.errors import DataError, Interrupted
 from olivine.losses.detection import HeadLosses, head_losses
 from olivine.progress import Progress
@@ -30,7 +30,7 @@ def run(frames: Artifact, backbone: Artifact | None, recipe: DetectorRecipe) -> 
     """Train a detector from `backbone`, or from random when there is none; return the `detector` artifact.
 
     Raises:
-        UsageError: another backbone than the recipe's, or no frame in the split.
+        UsageError: another backbone than the recipe's, one that saw other intensities, or no frame in the split.
         DataError: the loss is not finite; Interrupted: SIGTERM came, and a checkpoint of the last step is kept.
     """
     inputs = {"frames": frames.manifest} | ({"backbone": backbone.manifest} if backbone else {})
@@ -40,7 +40,7 @@ def run(frames: Artifact, backbone: Artifact | None, recipe: DetectorRecipe) -> 
     reader = Frames(frames)
     names = reader.names(recipe.split)
     detector = build_detector(recipe)
-    start = start_from(detector, backbone) if backbone else Start((), tuple(detector.state_dict()))
+    start = start_from(detector, backbone, recipe) if backbone else start_from_random(detector, recipe)
     if backbone:
         print(start.line(backbone.id), file=sys.stderr)
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
