@@ -134,7 +134,7 @@ PROTOCOLS: dict[str, Callable[[], Recipe]] = {
         voxelnet,
     )
 }
-"""By name: all at the scale of the paper, they differ in the backbone, in what is fine-tuned, and on how many labels."""
+"""By name: all at the scale of the paper, they differ in the backbone, in what is fine-tuned and on how many labels."""
 
 
 def _downstream(whole: Recipe, **changes: Any) -> Recipe:
