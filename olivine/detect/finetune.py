@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from dataclasses import asdict
 
 import torch
 
 from olivine.artifacts import Artifact, Output, begin
+from olivine.detect.ahead import batches_ahead
 from olivine.detect.anchors import Targets, assign_targets
 from olivine.detect.frames import Frames
 from olivine.detect.network import Detector, build_detector
@@ -68,17 +70,20 @@ def _train(
     optimizer = build_adamw(recipe.optimizer, detector)
     history, first_step = _resume(out, detector, optimizer)
     detector.train()
-    with deterministic(), stop_flag() as stop, Progress("detect finetune", order.num_steps, "steps") as progress:
+    ahead = batches_ahead(samples, names, order.batches(first_step))
+    with (
+        deterministic(),
+        stop_flag() as stop,
+        Progress("detect finetune", order.num_steps, "steps") as progress,
+        closing(ahead),
+    ):
         progress.skip(first_step)
-        for batch in order.batches(first_step):
-            rate = set_cycle(optimizer, recipe.optimizer, batch.step, order.num_steps)
-            losses = batch_losses(
-                detector, samples.batch([names[position] for position in batch.positions], batch.epoch), recipe
-            )
-            values = _step(optimizer, detector, losses, recipe)
-            history.append({"step": batch.step, "lr": rate, **values})
+        for place, batch in ahead:
+            rate = set_cycle(optimizer, recipe.optimizer, place.step, order.num_steps)
+            values = _step(optimizer, detector, batch_losses(detector, batch, recipe), recipe)
+            history.append({"step": place.step, "lr": rate, **values})
             progress.advance(1, loss=values["loss"])
-            done = batch.step + 1
+            done = place.step + 1
             if stop.is_set or (done % recipe.checkpoint_every == 0 and done < order.num_steps):
                 tensors = {"model": detector.state_dict(), "optimizer": flatten_optimizer(optimizer)}
                 save_checkpoint(out, Checkpoint(done, tensors, {"history": history}))

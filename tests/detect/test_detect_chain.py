@@ -87,6 +87,18 @@ def test_what_is_published(frames):
     assert evaluate.arm_of(other) == evaluate.arm_of(made)
 
 
+def test_batches_made_ahead_give_the_same_detector(root, frames, tmp_path, monkeypatch):
+    def one_by_one(samples, names, places):
+        for place in places:
+            yield place, samples.batch([names[position] for position in place.positions], place.epoch)
+
+    chosen = recipe("finetune.epochs=6", "finetune.batch_size=1").finetune
+    made = finetune.run(frames, None, chosen)
+    monkeypatch.setattr(finetune, "batches_ahead", one_by_one)
+    second = pack_frames(root, open_store(str(tmp_path / "second")), recipe().ingest)
+    assert finetune.run(second, None, chosen).manifest.data_digest == made.manifest.data_digest
+
+
 def test_a_stopped_training_goes_on_to_the_same_detector(root, frames, tmp_path, monkeypatch):
     chosen = recipe("finetune.epochs=4").finetune
     whole = finetune.run(frames, None, chosen)
