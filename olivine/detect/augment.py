@@ -42,13 +42,14 @@ Database = dict[str, list[StoredObject]]
 def collect_objects(frame: Frame, kinds: Sequence[str], min_points: int) -> list[tuple[str, StoredObject]]:
     """The objects of a frame that are worth putting into others, with their class.
 
-    They hold `min_points` points at least, and are of one of the benchmark's difficulties.
+    They hold `min_points` points at least, and are of one of the benchmark's difficulties. Heights in the image are as
+    in OpenPCDet, not as in the evaluator: the first and the last row of pixels both count, and the least height does.
     """
     labels = frame.labels
     is_fair_B = np.zeros(len(labels), bool)
     for difficulty in DIFFICULTIES:
         is_fair_B |= (
-            (labels.image_height_B > difficulty.min_height)
+            (labels.image_height_B + 1 >= difficulty.min_height)
             & (labels.occlusion_B <= difficulty.max_occlusion)
             & (labels.truncation_B <= difficulty.max_truncation)
         )

@@ -11,6 +11,7 @@ from olivine.artifacts import Artifact, begin, canonical_json, sha256_hex
 from olivine.detect.frames import Frames
 from olivine.detect.recipe import DetectionRecipe
 from olivine.detect.results import predict_split
+from olivine.errors import UsageError
 from olivine.metrics.kitti_object import score_kitti_object
 from olivine.packs import Entry, build_shard, index_bytes
 
@@ -21,13 +22,15 @@ def run(frames: Artifact, detector: Artifact, recipe: DetectionRecipe) -> Artifa
     AP is given for cars, pedestrians and cyclists, whichever of them the detector knows.
 
     Raises:
-        UsageError: the split has no frame.
+        UsageError: the split has no frame, or one that the detector was trained on. The split that it was trained on
+            may be scored as such: the summary says so.
     """
+    reader = Frames(frames)
+    num_trained_on = _count_trained_on(reader, detector, recipe.split)
     inputs = {"frames": frames.manifest, "detector": detector.manifest}
     out = begin(frames.store, "evaluate", "detection_metrics", inputs, recipe.resolved(), detector.manifest.seed)
     if isinstance(out, Artifact):
         return out
-    reader = Frames(frames)
     results = dict(predict_split(reader, detector, recipe))
     rows: list[dict[str, Any]] = []
     entries = [Entry(name, {"txt": text.encode("ascii")}) for name, text in results.items()]
@@ -44,10 +47,26 @@ def run(frames: Artifact, detector: Artifact, recipe: DetectionRecipe) -> Artifa
         "split": recipe.split,
         "arm": arm_of(detector),
         "trained_on_split": detector.manifest.recipe["split"],
+        "frames_trained_on": num_trained_on,
     }
     counts = {"frames": len(results), "detections": sum(text.count("\n") for text in results.values())}
     licences = dict.fromkeys(frames.manifest.licences + detector.manifest.licences)
     return out.publish(counts, summary, tuple(licences))
+
+
+def _count_trained_on(frames: Frames, detector: Artifact, split: str) -> int:
+    """Frames of the split that the detector was trained on: none, or all when it was trained on this very split."""
+    names, manifest = frames.names(split), detector.manifest
+    # Whatever the artifact is, a name stands for one frame of the benchmark.
+    known = sorted(set(names) & set(json.loads(detector.read("frames.json"))))
+    own = manifest.inputs["frames"].id, manifest.recipe["split"]
+    if known and own != (frames.artifact.id, split):
+        raise UsageError(
+            f"{len(known)} of the {len(names)} frames of {split!r} in frames {frames.artifact.id[:12]} are among those "
+            f"that detector {detector.id[:12]} was trained on (first {known[0]}): the score would be too high. Give "
+            f"others. To see what it learned by heart, give what it was trained on: {own[1]!r} of frames {own[0][:12]}."
+        )
+    return len(known)
 
 
 def arm_of(detector: Artifact) -> str:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import closing
 from dataclasses import asdict
 
 import torch
 
 from olivine.artifacts import Artifact, Output, begin
+from olivine.detect.ahead import batches_ahead
 from olivine.detect.anchors import Targets, assign_targets
 from olivine.detect.frames import Frames
 from olivine.detect.network import Detector, build_detector
 from olivine.detect.recipe import DetectorRecipe
 from olivine.detect.samples import DetectionBatch, DetectionSamples
 from olivine.detect.schedule import build_adamw, set_cycle
-from olivine.detect.start import Start, start_from
+from olivine.detect.start import start_from, start_from_random
 from olivine.errors import DataError, Interrupted
 from olivine.losses.detection import HeadLosses, head_losses
 from olivine.progress import Progress
@@ -30,7 +32,7 @@ def run(frames: Artifact, backbone: Artifact | None, recipe: DetectorRecipe) -> 
     """Train a detector from `backbone`, or from random when there is none; return the `detector` artifact.
 
     Raises:
-        UsageError: another backbone than the recipe's, or no frame in the split.
+        UsageError: another backbone than the recipe's, one that saw other intensities, or no frame in the split.
         DataError: the loss is not finite; Interrupted: SIGTERM came, and a checkpoint of the last step is kept.
     """
     inputs = {"frames": frames.manifest} | ({"backbone": backbone.manifest} if backbone else {})
@@ -40,7 +42,7 @@ def run(frames: Artifact, backbone: Artifact | None, recipe: DetectorRecipe) -> 
     reader = Frames(frames)
     names = reader.names(recipe.split)
     detector = build_detector(recipe)
-    start = start_from(detector, backbone) if backbone else Start((), tuple(detector.state_dict()))
+    start = start_from(detector, backbone, recipe) if backbone else start_from_random(detector, recipe)
     if backbone:
         print(start.line(backbone.id), file=sys.stderr)
     detector.to("cuda" if torch.cuda.is_available() else "cpu")
@@ -68,17 +70,20 @@ def _train(
     optimizer = build_adamw(recipe.optimizer, detector)
     history, first_step = _resume(out, detector, optimizer)
     detector.train()
-    with deterministic(), stop_flag() as stop, Progress("detect finetune", order.num_steps, "steps") as progress:
+    ahead = batches_ahead(samples, names, order.batches(first_step))
+    with (
+        deterministic(),
+        stop_flag() as stop,
+        Progress("detect finetune", order.num_steps, "steps") as progress,
+        closing(ahead),
+    ):
         progress.skip(first_step)
-        for batch in order.batches(first_step):
-            rate = set_cycle(optimizer, recipe.optimizer, batch.step, order.num_steps)
-            losses = batch_losses(
-                detector, samples.batch([names[position] for position in batch.positions], batch.epoch), recipe
-            )
-            values = _step(optimizer, detector, losses, recipe)
-            history.append({"step": batch.step, "lr": rate, **values})
+        for place, batch in ahead:
+            rate = set_cycle(optimizer, recipe.optimizer, place.step, order.num_steps)
+            values = _step(optimizer, detector, batch_losses(detector, batch, recipe), recipe)
+            history.append({"step": place.step, "lr": rate, **values})
             progress.advance(1, loss=values["loss"])
-            done = batch.step + 1
+            done = place.step + 1
             if stop.is_set or (done % recipe.checkpoint_every == 0 and done < order.num_steps):
                 tensors = {"model": detector.state_dict(), "optimizer": flatten_optimizer(optimizer)}
                 save_checkpoint(out, Checkpoint(done, tensors, {"history": history}))

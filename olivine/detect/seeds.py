@@ -36,6 +36,7 @@ def summarize_seeds(metrics: Sequence[Artifact]) -> dict[str, Any]:
     return {
         "init": first["init"],
         "split": first["split"],
+        "frames_trained_on": first["frames_trained_on"],
         "seeds": seeds,
         "ap": {
             view: {
@@ -57,7 +58,9 @@ def _statistics(values: Sequence[float]) -> dict[str, float | None]:
 def summary_lines(summary: dict[str, Any]) -> list[str]:
     """What `summarize_seeds` gave as lines for people, in percent."""
     seeds = summary["seeds"]
-    lines = [f"start {summary['init']}, split {summary['split']}, AP at 40 recall points [%], seeds {seeds}"]
+    warning = ["learned by heart: these are the frames that the detector was trained on"]
+    lines = warning if summary["frames_trained_on"] else []
+    lines += [f"start {summary['init']}, split {summary['split']}, AP at 40 recall points [%], seeds {seeds}"]
     for view, by_kind in summary["ap"].items():
         for kind, by_difficulty in by_kind.items():
             parts = [f"{difficulty} {_in_percent(values)}" for difficulty, values in by_difficulty.items()]

@@ -86,13 +86,16 @@ def group_cells(cells_3N: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray
     return np.flatnonzero(is_first_N), number_N[representative_N]
 
 
-def radial_index(points_N3: NDArray[Any], bin_m: float = 0.1) -> NDArray[np.int32]:
-    """Radial index [N] int32: floor of the horizontal distance from the sensor over `bin_m` (paper section 3.4).
+def radial_index(
+    points_N3: NDArray[Any], bin_m: float = 0.1, rounding: Literal["down", "nearest"] = "down"
+) -> NDArray[np.int32]:
+    """Radial index [N] int32: the horizontal distance from the sensor over `bin_m`, rounded (paper section 3.4).
 
     It is the distance whatever voxel system the network uses: the reference code reads x here in Cartesian mode.
     """
     x_N, y_N = np.asarray(points_N3)[:, :2].astype(np.float64).T
-    index_N: NDArray[np.int32] = np.floor(np.sqrt(x_N * x_N + y_N * y_N) / bin_m).astype(np.int32)
+    distance_N = np.sqrt(x_N * x_N + y_N * y_N) / bin_m
+    index_N: NDArray[np.int32] = (np.floor if rounding == "down" else np.rint)(distance_N).astype(np.int32)
     return index_N
 
 

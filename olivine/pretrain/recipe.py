@@ -92,7 +92,10 @@ class PretrainRecipe(StageRecipe):
     """With `sampling` batch: what the weights follow (paper Table 6d)."""
 
     radial_bin_m: float = Field(0.1, gt=0)
-    """With `sampling` batch: width [m] of the bins of radial distance (reference code: 0.1 m)."""
+    """With `sampling` batch: width [m] of the bins of radial distance (reference code: 0.1 m; 1 m for VoxelNet)."""
+
+    radial_rounding: Literal["down", "nearest"] = "down"
+    """With `sampling` batch: how a distance becomes a bin (reference code: down; to the nearest for VoxelNet)."""
 
     embedding_dim: int = Field(64, ge=2)
     """Width D of the embeddings that both branches meet in."""

@@ -138,7 +138,10 @@ class PretrainSamples:
         if self._recipe.sampling == "precomputed":
             return _join([sample.pairs.weight_M.astype(np.float64) for sample in samples])
         radial = [
-            radial_index(sample.raw_N4[:, :3], self._recipe.radial_bin_m)[sample.pairs.point_M] for sample in samples
+            radial_index(sample.raw_N4[:, :3], self._recipe.radial_bin_m, self._recipe.radial_rounding)[
+                sample.pairs.point_M
+            ]
+            for sample in samples
         ]
         label_M = np.concatenate([sample.pairs.label_M for sample in samples])
         return torch.from_numpy(batch_weights(np.concatenate(radial), label_M, self._recipe))

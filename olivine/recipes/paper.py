@@ -1,6 +1,7 @@
 """The scale of the paper: 50 epochs at batch 16, MinkUNet34, 1 % of the labels, with the quirks of its code.
 
-And its other protocols: more labels, linear probing, WaffleIron. Their pretraining on MinkUNet is one and the same.
+And its other protocols: more labels, linear probing, WaffleIron, VoxelNet for detection. The pretraining on MinkUNet is
+one and the same.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from olivine.finetune.recipe import FinetuneRecipe
-from olivine.label.recipe import LabelRecipe
+from olivine.label.recipe import LabelRecipe, SlicRecipe
 from olivine.models.image.recipe import EncoderRecipe
 from olivine.models.network_recipe import NetworkRecipe
 from olivine.pretrain.recipe import PretrainRecipe
@@ -92,6 +93,32 @@ def waffleiron_100() -> Recipe:
     return _downstream(waffleiron(), every_nth=1, epochs=45)
 
 
+def voxelnet() -> Recipe:
+    """VoxelNet pretrained for detection on KITTI (table 4), but with intensities of 0..1 as the detector sees them.
+
+    The reference code pretrains on 0..255 and trains detectors on 0..1. Detectors have recipes of their own
+    (`olivine.recipes.detection`): fine-tuning here stands for no number of the paper.
+    """
+    whole = paper()
+    assert whole.pretrain is not None
+    network = NetworkRecipe(kind="voxelnet", intensity_scale=1 / 255)
+    changes = {
+        "network": network,
+        "optimizer": OptimizerRecipe(lr=0.01),
+        "bn_momentum": 0.01,
+        "radial_bin_m": 1.0,
+        "radial_rounding": "nearest",
+    }
+    return whole.model_copy(
+        update={
+            # SLidR's superpixels are larger here; the other methods read none of SLIC.
+            "label": whole.label.model_copy(update={"slic": SlicRecipe(num_segments=30)}),
+            "pretrain": whole.pretrain.model_copy(update=changes),
+            "finetune": whole.finetune.model_copy(update={"network": network}),
+        }
+    )
+
+
 PROTOCOLS: dict[str, Callable[[], Recipe]] = {
     protocol.__name__: protocol
     for protocol in (
@@ -104,9 +131,10 @@ PROTOCOLS: dict[str, Callable[[], Recipe]] = {
         waffleiron,
         waffleiron_10,
         waffleiron_100,
+        voxelnet,
     )
 }
-"""By name: all at the scale of the paper, they differ in what is fine-tuned, and on how many labels."""
+"""By name: all at the scale of the paper, they differ in the backbone, in what is fine-tuned and on how many labels."""
 
 
 def _downstream(whole: Recipe, **changes: Any) -> Recipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,12 +19,13 @@ from olivine.artifacts.withdrawn import withdraw
 from olivine.detect import evaluate, finetune
 from olivine.detect.frames import pack_frames
 from olivine.detect.network import build_detector
+from olivine.detect.seeds import summarize_seeds, summary_lines
 from olivine.detect.start import start_from
 from olivine.errors import DataError, Interrupted, UsageError
 from olivine.lineage.source import Place, StoreSource
 from olivine.lineage.trace import trace
 from olivine.models.network import build_backbone
-from olivine.models.network_recipe import NetworkRecipe, VoxelNetRecipe
+from olivine.models.network_recipe import IntensityRecipe, NetworkRecipe, VoxelNetRecipe
 from olivine.packs import Pack
 from olivine.recipes.detection import load_detect_recipe
 from olivine.store import open_store
@@ -64,7 +66,8 @@ def test_it_learns_two_frames_by_heart(frames):
     # With four objects and all found, three of the forty recall points are reached; two objects alone would give one.
     for view in ("bev", "3d"):
         assert metrics.manifest.summary["ap"][view]["car"]["moderate"] >= 1 / 40
-    assert metrics.manifest.counts["frames"] == 2
+    assert metrics.manifest.counts["frames"] == metrics.manifest.summary["frames_trained_on"] == 2
+    assert summary_lines(summarize_seeds([metrics]))[0].startswith("learned by heart: ")
     assert verify(metrics) == []
     behind = trace(StoreSource(frames.store), Place("evaluate", metrics.id))
     assert [step.kind for step in behind.steps] == ["frames", "detector", "detection_metrics"]
@@ -82,6 +85,18 @@ def test_what_is_published(frames):
     other = finetune.run(frames, None, recipe("finetune.epochs=1", "finetune.seed=1").finetune)
     assert other.manifest.data_digest != made.manifest.data_digest
     assert evaluate.arm_of(other) == evaluate.arm_of(made)
+
+
+def test_batches_made_ahead_give_the_same_detector(root, frames, tmp_path, monkeypatch):
+    def one_by_one(samples, names, places):
+        for place in places:
+            yield place, samples.batch([names[position] for position in place.positions], place.epoch)
+
+    chosen = recipe("finetune.epochs=6", "finetune.batch_size=1").finetune
+    made = finetune.run(frames, None, chosen)
+    monkeypatch.setattr(finetune, "batches_ahead", one_by_one)
+    second = pack_frames(root, open_store(str(tmp_path / "second")), recipe().ingest)
+    assert finetune.run(second, None, chosen).manifest.data_digest == made.manifest.data_digest
 
 
 def test_a_stopped_training_goes_on_to_the_same_detector(root, frames, tmp_path, monkeypatch):
@@ -115,8 +130,35 @@ def test_a_loss_that_is_not_finite_stops(frames, monkeypatch):
         finetune.run(frames, None, recipe("finetune.epochs=1").finetune)
 
 
-def publish_backbone(store, network):
-    out = begin(store, "pretrain", "backbone", {}, {"network": network.resolved()}, seed=5)
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_frames_that_were_trained_on_are_not_scored(root, frames, tmp_path, split):
+    """Other lists of the same benchmark make another artifact: the names of the frames tell."""
+    made = finetune.run(frames, None, recipe("finetune.epochs=1").finetune)
+    other = tmp_path / "kitti"
+    shutil.copytree(root, other)
+    write_split(other, "train", ["000001"])
+    write_split(other, "val", ["000003", "000002"])
+    again = pack_frames(other, frames.store, recipe().ingest)
+    first = {"train": "000001", "val": "000002"}[split]
+    with pytest.raises(UsageError, match=rf"1 of the \d frames of '{split}' in frames {again.id[:12]} .*first {first}"):
+        evaluate.run(again, made, recipe(f"evaluate.split={split}").evaluate)
+
+
+def test_other_frames_of_another_artifact_are_scored(root, frames, tmp_path):
+    made = finetune.run(frames, None, recipe("finetune.epochs=1").finetune)
+    other = tmp_path / "kitti"
+    shutil.copytree(root, other)
+    write_split(other, "train", ["000003"])
+    write_split(other, "val", ["000001"])
+    again = pack_frames(other, frames.store, recipe().ingest)
+    metrics = evaluate.run(again, made, recipe("evaluate.split=train").evaluate)
+    assert metrics.manifest.summary["frames_trained_on"] == 0
+    assert summary_lines(summarize_seeds([metrics]))[0].startswith("start random")
+
+
+def publish_backbone(store, network, drives=None):
+    inputs = {"drives": drives.manifest} if drives else {}
+    out = begin(store, "pretrain", "backbone", inputs, {"network": network.resolved()}, seed=5)
     out.put("backbone.safetensors", tensors_bytes(build_backbone(network, 0.1, 5).state_dict()))
     return out.publish({}, {"method": "olivine"}, ("licence of the backbone",))
 
@@ -125,7 +167,7 @@ def test_it_starts_from_a_backbone(frames, capsys):
     backbone = publish_backbone(frames.store, NetworkRecipe(kind="voxelnet", voxelnet=VoxelNetRecipe(widths=WIDTHS)))
     detector = build_detector(recipe().finetune)
     fresh = detector.head.kind.weight.clone()
-    start = start_from(detector, backbone)
+    start = start_from(detector, backbone, recipe().finetune)
     tensors = bytes_tensors(backbone.read("backbone.safetensors"), "")
     assert set(start.taken) == {f"backbone.{name}" for name in tensors}
     assert all(torch.equal(detector.state_dict()[f"backbone.{name}"], tensor) for name, tensor in tensors.items())
@@ -138,6 +180,48 @@ def test_it_starts_from_a_backbone(frames, capsys):
     assert json.loads(made.read("start.json"))["taken"] == list(start.taken)
     assert "licence of the backbone" in made.manifest.licences
     assert made.manifest.inputs["backbone"].id == backbone.id
+
+
+@pytest.fixture
+def drives(frames):
+    return begin(frames.store, "ingest", "drives", {}, {}, seed=0).publish({}, {}, ())
+
+
+def voxelnet(**changes):
+    return NetworkRecipe(kind="voxelnet", voxelnet=VoxelNetRecipe(widths=WIDTHS), **changes)
+
+
+@pytest.mark.parametrize(("scale", "setting"), [(1 / 255, 1), (0.00392, 1), (1.0, 255), (2 / 255, 2)])
+def test_a_backbone_that_saw_the_detectors_intensities(frames, drives, capsys, scale, setting):
+    backbone = publish_backbone(frames.store, voxelnet(intensity_scale=scale), drives)
+    made = finetune.run(frames, backbone, recipe("finetune.epochs=1", f"finetune.intensity_scale={setting}").finetune)
+    assert f"intensities are 0..{setting} in both" in capsys.readouterr().err
+    seen = json.loads(made.read("start.json"))["intensities"]
+    assert seen == {"backbone": pytest.approx(scale * 255), "detector": setting}
+
+
+@pytest.mark.parametrize(
+    ("scale", "setting", "message"),
+    [
+        (1.0, 1, r"saw intensities of 0..255 in pretraining, and the detector would see 0..1\..*METHOD@voxelnet"),
+        (1.0, 1, r"--set finetune.intensity_scale=255$"),
+        (1 / 255, 255, r"saw intensities of 0..1 in pretraining, and the detector would see 0..255"),
+    ],
+)
+def test_a_backbone_that_saw_other_intensities(frames, drives, scale, setting, message):
+    backbone = publish_backbone(frames.store, voxelnet(intensity_scale=scale), drives)
+    with pytest.raises(UsageError, match=message):
+        finetune.run(frames, backbone, recipe(f"finetune.intensity_scale={setting}").finetune)
+
+
+@pytest.mark.parametrize("is_imported", [True, False])
+def test_intensities_that_nobody_knows(frames, drives, capsys, is_imported):
+    """An imported backbone states a factor, but not what it was trained on."""
+    network = voxelnet(intensity_scale=1.0, intensity=None if is_imported else IntensityRecipe(scale=1.0))
+    backbone = publish_backbone(frames.store, network, None if is_imported else drives)
+    made = finetune.run(frames, backbone, recipe("finetune.epochs=1").finetune)
+    assert "which ones the backbone saw is not known" in capsys.readouterr().err
+    assert json.loads(made.read("start.json"))["intensities"] == {"backbone": None, "detector": 1.0}
 
 
 @pytest.mark.parametrize(

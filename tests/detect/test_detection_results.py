@@ -72,7 +72,7 @@ def test_the_shortest_cycles_have_finite_rates(num_steps):
 
 def scored(seed, value, **changes):
     ap = {view: {kind: {"moderate": value + row} for row, kind in enumerate(("car", "mean"))} for view in ("bev", "3d")}
-    summary = {"ap": ap, "init": "random", "split": "val", "arm": "a"} | changes
+    summary = {"ap": ap, "init": "random", "split": "val", "arm": "a", "frames_trained_on": 0} | changes
     manifest = SimpleNamespace(
         id=f"{seed}" * 64, seed=seed, summary=summary, recipe={}, inputs={"frames": SimpleNamespace(id="f")}
     )

@@ -118,6 +118,18 @@ def test_without_a_wish_nothing_changes():
     assert (after.points_N4 == scene().points_N4).all()
 
 
+@pytest.mark.parametrize(("height", "is_worth_it"), [(23.99, False), (24, True), (25, True)])
+def test_an_object_is_high_enough_with_its_first_and_last_row(height, is_worth_it):
+    """bottom - top + 1 >= 25 pixels."""
+    box = car(8, 1, 0.3)
+    fields = label_line("Car", box).split()
+    fields[5], fields[7] = "100.00", f"{100 + height:.2f}"
+    labels = parse_boxes(" ".join(fields), "test", scored=False)
+    points = sweep([box], np.random.default_rng(0))
+    frame = Frame("000001", points, calibration(), IMAGE_SIZE, labels, *frame_boxes(labels, calibration()))
+    assert len(collect_objects(frame, ["car"], 5)) == is_worth_it
+
+
 def test_which_objects_are_worth_it():
     boxes = [car(8, 1, 0.3), car(15, -4, 2.0), car(20, 3, 0), car(35, 5, 0)]
     lines = [label_line("Car", box) for box in boxes[:2]]

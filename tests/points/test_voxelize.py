@@ -136,6 +136,13 @@ def test_radial_index_is_the_horizontal_distance():
     assert radial_index(points, bin_m=1.0).tolist() == [5, 0, 0, 0]
 
 
+def test_radial_index_to_the_nearest():
+    points = np.array([[0.4, 0, 0], [0, 0.6, 0], [-2.4, 0, 0], [0, -2.6, 7]], np.float32)
+    index = radial_index(points, bin_m=1.0, rounding="nearest")
+    assert index.dtype == np.int32
+    assert index.tolist() == [0, 1, 2, 3]
+
+
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=60))
 def test_majority_equals_counting(pairs):

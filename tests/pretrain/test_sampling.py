@@ -13,6 +13,7 @@ from chain import quietly
 
 from olivine.artifacts import open_artifact
 from olivine.packs import Pack
+from olivine.points.density import estimate_density
 from olivine.pretrain.samples import PretrainSamples, Sources
 from olivine.recipes import load_recipe
 from olivine.steps import StepCall
@@ -42,6 +43,29 @@ def test_a_pool_that_is_the_batch_gives_the_weights_of_the_batch(chain, weights_
     pool = [tokens[row] for row in order]
     ahead, itself = weights_of(pool, "precomputed", 4), weights_of(pool, "batch", 4)
     torch.testing.assert_close(ahead, itself, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize(("rounding", "round_down"), [("down", True), ("nearest", False)])
+def test_bins_of_distance_are_as_the_recipe_says(chain, rounding, round_down):
+    """As VoxelNet's trainer has it: bins of 1 m. Density alone, against bins made by hand."""
+    backbone, tokens = chain.made["pretrain"], chain.drives.tokens("all_train")[:2]
+    features = Pack(open_artifact(backbone.store, "pretrain", backbone.manifest.summary["image_features"]))
+    settings = ["drop_cuboid_share=0", "sampling=batch", "sampling_variant=density", "radial_bin_m=1"]
+    settings.append(f"radial_rounding={rounding}")
+    recipe = load_recipe("tiny_cpu", [f"pretrain.{setting}" for setting in settings]).pretrain
+    sources = Sources(chain.drives, Pack(chain.made["weigh"]), features, None, 13)
+    batch = PretrainSamples(sources, recipe).batch(tokens, 0)
+    distance_M = np.concatenate(
+        [np.hypot(*keyframe.points_N4[keyframe.pair_point_M, :2].astype(float).T) for keyframe in keyframes(chain, tokens)]
+    )
+    bin_M = (distance_M if round_down else distance_M + 0.5).astype(np.int64)
+    expected_M = np.where(batch.label_M.numpy() == 255, 0, 1 / estimate_density(bin_M))
+    found_M = batch.weight_M.numpy()
+    assert found_M / found_M.sum() == pytest.approx(expected_M / expected_M.sum(), rel=1e-4)
+
+
+def keyframes(chain, tokens):
+    return [chain.drives.keyframe(token) for token in tokens]
 
 
 def test_how_far_apart_they_are_elsewhere(chain, weights_of):

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from olivine.errors import UsageError
 from olivine.recipes import METHODS, RECIPES, SCALES, Recipe, load_recipe, override
+from olivine.recipes.detection import load_detect_recipe
 from olivine.stages import WORDS
 
 
@@ -154,6 +155,43 @@ def test_waffleiron_is_trained_as_its_paper_does(scale, every_nth):
     assert (finetune.every_nth, finetune.batch_size) == (every_nth, 4)
     assert finetune.epochs == (100 if every_nth == 100 else 45)
     assert load_recipe(f"random@{scale}").finetune == finetune
+
+
+@pytest.mark.parametrize("method", ["olivine", "ppkt", "slidr"])
+def test_voxelnet_is_pretrained_as_for_detection(method):
+    """What table 4 starts from: values of the released configuration, but for the intensity."""
+    base, recipe = load_recipe(method), load_recipe(f"{method}@voxelnet")
+    pretrain, network = recipe.pretrain, recipe.pretrain.network
+    assert (network.kind, network.voxelnet.voxel_size, network.voxelnet.cells) == (
+        "voxelnet",
+        (0.1, 0.1, 0.2),
+        (1024, 1024, 40),
+    )
+    assert (network.voxelnet.radius_m, network.voxelnet.height_m) == (51.2, (-5.0, 3.0))
+    assert (network.voxelnet.max_points_per_voxel, network.voxelnet.max_voxels) == (10, 60_000)
+    assert network.voxelnet.widths == load_detect_recipe("second").finetune.widths == (16, 32, 64, 64, 128)
+    assert (pretrain.optimizer.lr, pretrain.bn_momentum) == (0.01, 0.01)
+    assert (pretrain.sampling, pretrain.radial_bin_m, pretrain.radial_rounding) == ("batch", 1.0, "nearest")
+    assert pretrain.sampled == "embeddings"
+    assert recipe.label.slic.num_segments == 30
+    changed = {"network", "optimizer", "bn_momentum", "radial_bin_m", "radial_rounding"}
+    for name in set(type(pretrain).model_fields) - changed:
+        assert getattr(pretrain, name) == getattr(base.pretrain, name), name
+    assert pretrain.optimizer == base.pretrain.optimizer.model_copy(update={"lr": 0.01})
+    assert (base.pretrain.radial_bin_m, base.pretrain.radial_rounding, base.label.slic.num_segments) == (
+        0.1,
+        "down",
+        150,
+    )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_pretrained_voxelnet_sees_the_intensities_of_the_detector(method):
+    recipe = load_recipe(f"{method}@voxelnet")
+    # nuScenes has 0..255, KITTI 0..1.
+    for network in [recipe.finetune.network] + ([recipe.pretrain.network] if recipe.pretrain else []):
+        seen = network.intensity_scale * 255
+        assert seen == pytest.approx(load_detect_recipe("second").finetune.intensity_scale)
 
 
 @pytest.mark.parametrize(

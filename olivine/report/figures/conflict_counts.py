@@ -100,13 +100,13 @@ def count_conflict(
         drives, labels: what the pairs and their labels are read from.
         batches: keyframes, batch by batch.
         has_truth: whether the class of a pair is its hand label, or else its weak one.
-        recipe: that of the pretraining: `num_pairs`, `radial_bin_m`, `seed`.
+        recipe: that of the pretraining: `num_pairs`, `radial_bin_m`, `radial_rounding`, `seed`.
     """
     counted = {(sampler, loss): Conflict.none() for sampler in get_args(Variant) for loss in ("all", "others")}
     counted[SUPERPIXELS, "all"] = Conflict.none()
     rng = np.random.default_rng((int(recipe["seed"]), 1))
     for tokens in batches:
-        pairs = _read_batch(drives, labels, tokens, has_truth, float(recipe["radial_bin_m"]))
+        pairs = _read_batch(drives, labels, tokens, has_truth, recipe)
         density_M = estimate_density(pairs.radial_M)
         frequency_C = category_frequency(pairs.label_M, UNLABELLED, UNLABELLED)
         for sampler in get_args(Variant):
@@ -123,7 +123,9 @@ def count_conflict(
     return counted
 
 
-def _read_batch(drives: Drives, labels: Pack, tokens: Sequence[str], has_truth: bool, bin_m: float) -> _Pairs:
+def _read_batch(drives: Drives, labels: Pack, tokens: Sequence[str], has_truth: bool, recipe: dict[str, Any]) -> _Pairs:
+    # Recipes that do not say it rounded down.
+    rounding = recipe.get("radial_rounding", "down")
     parts, first = [], 0
     for token in tokens:
         keyframe, head = drives.keyframe(token), labels.head(token)
@@ -132,7 +134,8 @@ def _read_batch(drives: Drives, labels: Pack, tokens: Sequence[str], has_truth: 
         if has_truth:
             # Ids from 0, as those of weak classes; 0 - 1 is 255, not known.
             truth_M = (drives.lidarseg(token)[keyframe.pair_point_M] - 1).astype(np.uint8)
-        radial_M = radial_index(keyframe.points_N4[:, :3], bin_m)[keyframe.pair_point_M].astype(np.int64)
+        radial_N = radial_index(keyframe.points_N4[:, :3], float(recipe["radial_bin_m"]), rounding)
+        radial_M = radial_N[keyframe.pair_point_M].astype(np.int64)
         superpixel_M = np.full(len(label_M), -1, np.int64)
         if PAIR_MEMBER in head:
             id_M = bytes_array(head[PAIR_MEMBER]).astype(np.int64)
