@@ -139,6 +139,7 @@ def datasets_check(
         for class_name, points in found.points_by_class.items():
             print(f"{class_name:16} {points:14}")
         driven = "" if found.driven_m is None else f", {found.driven_m / 1000:.1f} km driven"
+        print(f"{'intensity up to':16} {found.greatest_intensity:14g}")
         print(f"{found.scans} scans{driven}, {len(found.problems)} problem{'' if len(found.problems) == 1 else 's'}")
     for line in [*([f"note on {split}: {found.trap}"] if found.trap else []), *found.problems]:
         print(line, file=sys.stderr)

@@ -30,7 +30,11 @@ from olivine.steps import StepCall
 
 KITTI = load_table("semantickitti")
 # The sensor's 0..1 become the 0..255 that the backbone saw.
-SCANS = ('finetune.network.intensity={"scale": 255}', "finetune.fraction_unit=scan", "finetune.epochs=1")
+SCANS = (
+    'finetune.network.intensity={"scale": 255, "for_max": 1}',
+    "finetune.fraction_unit=scan",
+    "finetune.epochs=1",
+)
 
 
 def call(
@@ -171,7 +175,7 @@ def test_linear_probing(transfer, frozen):
         (("finetune.network.coordinates=cylindrical",), "with another network: coordinates cartesian instead of cyl"),
         (("finetune.network.voxel_feature=first",), "with another network: voxel_feature mean instead of first"),
         (("finetune.network.intensity_scale=1",), "with another network: intensity_scale 0.0039.* instead of 1.0"),
-        (("finetune.network.intensity=null",), r"hold intensities of 0..1, and the recipe's intensity_scale is for"),
+        (("finetune.network.intensity=null",), r"hold intensities of 0\.\.1, and the recipe is for 0\.\.255\. Say how"),
         (("finetune.every_nth=10",), "every_nth 10 keeps none of 9 scans of train: give at most 9"),
     ],
 )
@@ -216,7 +220,9 @@ def test_a_set_whose_evaluator_is_unknown_is_scored_and_not_written(chain, tmp_p
 
     own.store = open_store(str(tmp_path / "store"))
     drives = call(own, "ingest", tmp_path / "daps", ("ingest.dataset=daps3d",))
-    segmenter = finetune(own, drives, backbone=False)
+    with pytest.raises(UsageError, match=r"of a range that their table does not state, and the recipe is for 0\.\.1\."):
+        finetune(own, drives, backbone=False)
+    segmenter = finetune(own, drives, "finetune.network.intensity.for_max=null", backbone=False)
     assert set(evaluate(own, drives, segmenter).manifest.summary["per_category"]) == set(table.class_names)
     with pytest.raises(UsageError, match="the table of daps3d does not say where predictions lie"):
         write_predictions(drives, segmenter, "test", tmp_path / "out")

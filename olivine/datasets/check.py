@@ -27,6 +27,9 @@ class Checked:
     """Length of the path of its sequences; None where none has poses."""
 
     points_by_class: dict[str, int]
+    greatest_intensity: float
+    """Of all points of scans that can be read: what there is where the table states no range."""
+
     problems: list[str]
     trap: str | None
 
@@ -52,12 +55,13 @@ def check_split(table: DataSetTable, root: Path, split: str) -> Checked:
     """
     scans = find_scans(table, root, split)
     counts = np.zeros(table.num_ids, np.int64)
-    problems = []
+    problems, greatest = [], -np.inf
     with Progress(f"check {table.name} {split}", len(scans), "scans") as progress:
         for scan in scans:
             try:
-                num_points = len(read_points(table, scan))
-                counts += np.bincount(read_labels(table, scan.labels, num_points), minlength=table.num_ids)
+                points_N4 = read_points(table, scan)
+                greatest = max(greatest, float(points_N4[:, 3].max()))
+                counts += np.bincount(read_labels(table, scan.labels, len(points_N4)), minlength=table.num_ids)
             except DataError as error:
                 problems.append(str(error))
             progress.advance()
@@ -66,7 +70,7 @@ def check_split(table: DataSetTable, root: Path, split: str) -> Checked:
     length_m, without_pose = _follow(scans)
     names = ["ignored", *table.class_names]
     points_by_class = dict(zip(names, counts.tolist(), strict=True))
-    return Checked(len(scans), length_m, points_by_class, problems + without_pose, table.traps.get(split))
+    return Checked(len(scans), length_m, points_by_class, greatest, problems + without_pose, table.traps.get(split))
 
 
 def _follow(scans: list[Scan]) -> tuple[float | None, list[str]]:

@@ -146,9 +146,13 @@ class Drives:
 
     def has_lidarseg(self, token: str | None = None) -> bool:
         """Whether these drives, or one keyframe of them, came with hand labels."""
-        if not any(blob.path == LIDARSEG for blob in self.artifact.manifest.data):
+        if not self._came_with_labels:
             return False
         return token is None or self._pack(LIDARSEG, "lidarseg labels").index.position(token) is not None
+
+    @cached_property
+    def _came_with_labels(self) -> bool:
+        return any(blob.path == LIDARSEG for blob in self.artifact.manifest.data)
 
     def split(self, token: str) -> str:
         """The split of a keyframe."""

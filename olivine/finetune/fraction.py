@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from olivine.drives import Drives
 from olivine.errors import DataError, UsageError
 from olivine.finetune.recipe import FinetuneRecipe
 
+_MOST_NAMED = 5
+
 
 def labelled_keyframes(drives: Drives, recipe: FinetuneRecipe) -> list[str]:
     """Tokens of the labelled fraction of `splits`, in table order: every N-th scene, keyframe or scan.
 
     Raises:
-        DataError: the drives have no hand labels; UsageError: the fraction is empty.
+        DataError: the drives, or keyframes of the fraction, have no hand labels; UsageError: the fraction is empty.
     """
     if not drives.has_lidarseg():
         raise DataError(f"drives {drives.artifact.id[:12]} have no hand labels: fine-tuning needs lidarseg files.")
@@ -30,7 +33,27 @@ def labelled_keyframes(drives: Drives, recipe: FinetuneRecipe) -> list[str]:
         )
     keep = keep_from_first if recipe.fraction_unit == "scan" else keep_every_nth
     kept = set(keep(units, recipe.every_nth))
-    return [token for token in tokens if unit_of[token] in kept]
+    chosen = [token for token in tokens if unit_of[token] in kept]
+    require_labels(drives, chosen, "the labelled fraction")
+    return chosen
+
+
+def require_labels(drives: Drives, tokens: Sequence[str], what: str) -> None:
+    """DataError that names the scenes of those of `tokens` that have no hand labels, before any work is done on them.
+
+    `what` says in the message what the tokens are.
+    """
+    bare = [token for token in tokens if not drives.has_lidarseg(token)]
+    if not bare:
+        return
+    scene_of, drives_id = drives.column("scene"), drives.artifact.id[:12]
+    counts = Counter(scene_of[token] for token in bare)
+    named = ", ".join(f"{scene} ({count})" for scene, count in list(counts.items())[:_MOST_NAMED])
+    more = f" and {len(counts) - _MOST_NAMED} more" if len(counts) > _MOST_NAMED else ""
+    raise DataError(
+        f"{len(bare)} of {len(tokens)} keyframes of {what} of drives {drives_id} have no hand labels, in: "
+        f"{named}{more}. Add their labels, or leave them out of the split in splits.json, and ingest again."
+    )
 
 
 def keep_every_nth(units: Sequence[str], every_nth: int) -> Sequence[str]:

@@ -13,7 +13,7 @@ from olivine.drives.classes import intensity_max
 from olivine.errors import DataError, Interrupted, UsageError
 from olivine.finetune.curve import select_miou
 from olivine.finetune.forward import Forward
-from olivine.finetune.fraction import labelled_keyframes
+from olivine.finetune.fraction import labelled_keyframes, require_labels
 from olivine.finetune.recipe import FinetuneRecipe
 from olivine.finetune.samples import LabelledSamples
 from olivine.losses.segmentation import segmentation_loss
@@ -45,6 +45,8 @@ def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> 
     _check_intensity(drives, recipe)
     reader = Drives(drives)
     tokens = labelled_keyframes(reader, recipe)
+    if recipe.curve_points:
+        require_labels(reader, reader.tokens("select"), "the split select")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     segmenter = Segmenter(recipe.network, recipe.bn_momentum, recipe.seed, reader.num_ids).to(device)
     if backbone:
@@ -68,15 +70,27 @@ def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> 
 
 
 def _check_intensity(drives: Artifact, recipe: FinetuneRecipe) -> None:
-    """A sensor that measures another range must not be fed to the network unseen."""
-    most = intensity_max(drives.manifest)
-    if most == _INTENSITY_MAX or recipe.network.intensity is not None:
+    """A sensor that measures another range than the recipe is for must not be fed to the network unseen."""
+    most, intensity = intensity_max(drives.manifest), recipe.network.intensity
+    expected = intensity.for_max if intensity else _INTENSITY_MAX
+    if most == expected:
         return
     found = "a range that their table does not state" if most is None else f"0..{most:g}"
-    raise UsageError(
-        f"drives {drives.id[:12]} hold intensities of {found}, and the recipe's intensity_scale is for 0..255. Say how "
-        'to convert them, as in finetune.network.intensity={"scale": 255}, or take a recipe for this data set.'
-    )
+    meant = "drives whose table states none" if expected is None else f"0..{expected:g}"
+    if most == _INTENSITY_MAX:
+        remedy = "Set finetune.network.intensity=null."
+    elif most is None:
+        remedy = (
+            "`olivine datasets check` prints the greatest of a split: convert 0..1 by "
+            'finetune.network.intensity={"scale": 255, "for_max": null}, and 0..255 with the scale 1.'
+        )
+    else:
+        remedy = (
+            "Say how to convert them to 0..255, as in "
+            f'finetune.network.intensity={{"scale": {_INTENSITY_MAX / most:g}, "for_max": {most:g}}}, or take a recipe '
+            "for this data set."
+        )
+    raise UsageError(f"drives {drives.id[:12]} hold intensities of {found}, and the recipe is for {meant}. {remedy}")
 
 
 def _load_backbone(segmenter: Segmenter, backbone: Artifact, recipe: FinetuneRecipe) -> None:

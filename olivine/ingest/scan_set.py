@@ -52,7 +52,8 @@ def find_frames(table: DataSetTable, root: Path) -> list[ScanFrame]:
     """All scans of the three splits, sorted by sequence and frame, which is the order that fractions count in.
 
     Raises:
-        DataError: files are not there, `splits.json` names a sequence that is missing or names one twice.
+        DataError: files are not there, `splits.json` names a sequence that is missing or names one twice, or `select`
+            would be scored against labels of another kind than `test`.
         UsageError: the table has no split `train` or `val`, and there is no `splits.json`.
     """
     own, select = root / _SPLITS_FILE, set(table.select)
@@ -62,6 +63,12 @@ def find_frames(table: DataSetTable, root: Path) -> list[ScanFrame]:
         named = {"train": (*given["train"], *given["select"]), "val": tuple(given["test"])}
         sequences = {split: names for split, names in named.items() if names}
         table = table.model_copy(update={"sequences": sequences, "lists": {}})
+    if select and "train" in table.layout.labels_of_split:
+        raise DataError(
+            f"{own if own.exists() else table.name}: {sorted(select)[0]} cannot be select: the labels of train of "
+            f"{table.name} ({table.labels_pattern('train')}) are not those that scores are taken against. Leave select "
+            "empty; list the sequence as test, in an ingest of its own, to choose between models on its full labels"
+        )
     frames = []
     for split in table.sequences if own.exists() else ("train", "val"):
         for scan in find_scans(table, root, split):

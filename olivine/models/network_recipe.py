@@ -120,6 +120,9 @@ class IntensityRecipe(StageRecipe):
     offset: float = 0.0
     """What is added then."""
 
+    for_max: float | None = Field(None, gt=0)
+    """Greatest intensity of the drives that it is for; null: of drives whose table states none. Others are refused."""
+
 
 class NetworkRecipe(StageRecipe):
     """Input and backbone. Pretraining and fine-tuning must use the same one."""
@@ -143,8 +146,9 @@ class NetworkRecipe(StageRecipe):
     """Factor on the sensor's intensity, for every kind (reference code: 1, raw 0..255)."""
 
     intensity: IntensityRecipe | None = None
-    """For drives whose intensities are not 0..255: what is done to them before `intensity_scale`. It belongs to the
-    data and may differ from pretraining. Reference code for SemanticKITTI, which has 0..1: plus 1, no factor."""
+    """For drives whose intensities are not 0..255: what is done to them before `intensity_scale`. Without it, drives of
+    another range are refused, with it those of another range than its `for_max`. It belongs to the data and may differ
+    from pretraining. Reference code for SemanticKITTI, which has 0..1: plus 1, no factor."""
 
     widths: tuple[int, ...] = (32, 32, 64, 128, 256, 256, 128, 96, 96)
     """Channels of the stem, the four encoder and the four decoder stages (paper: MinkUNet34)."""

@@ -167,7 +167,8 @@ def _improve_inputs(recipe: Recipe) -> Recipe:
     network = recipe.pretrain.network.model_copy(update=changes)
     kept = recipe.finetune.network.intensity
     # The same range as in pretraining, whatever the sensor's is.
-    tuned = network.model_copy(update={"intensity": IntensityRecipe(scale=255.0) if kept else None})
+    intensity = IntensityRecipe(scale=255.0, for_max=kept.for_max) if kept else None
+    tuned = network.model_copy(update={"intensity": intensity})
     teacher = EncoderRecipe(name="vit_small", family="dinov2", height=224, width=420)
     return recipe.model_copy(
         update={

@@ -15,7 +15,7 @@ from olivine.recipes.whole import Recipe
 from olivine.training.optimizer_recipe import OptimizerRecipe
 
 # The reference code adds 1 to intensities of 0..1, and was pretrained on 0..255.
-_INTENSITY = IntensityRecipe(scale=1.0, offset=1.0)
+_INTENSITY = IntensityRecipe(scale=1.0, offset=1.0, for_max=1.0)
 
 
 def semantickitti() -> Recipe:

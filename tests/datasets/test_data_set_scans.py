@@ -76,6 +76,7 @@ def test_the_real_scan():
     assert sum(checked.points_by_class.values()) == len(points_N4)
     assert checked.points_by_class["ignored"] == np.count_nonzero(class_N == 0)
     assert (checked.scans, checked.problems, checked.trap) == (1, [], None)
+    assert checked.greatest_intensity == points_N4[:, 3].max()
 
 
 @pytest.fixture
@@ -173,4 +174,5 @@ def test_the_commands(olivine, tmp_path):
     code, out, err = olivine(*call)
     assert code == 65
     assert "3 scans, 1 problem" in out
+    assert "intensity up to " in out
     assert "65535 (2 points)" in err

@@ -44,10 +44,8 @@ def test_the_class_map_of_semantickitti():
 
 
 def test_models_are_chosen_on_train_sequences():
-    assert {name: load_table(name).select for name in known_tables() if load_table(name).select} == {
-        "scribblekitti": ("07",),
-        "semantickitti": ("07",),
-    }
+    held_back = {name: load_table(name).select for name in known_tables() if load_table(name).select}
+    assert held_back == {"semantickitti": ("07",)}
 
 
 @pytest.mark.parametrize("name", sorted(NUM_CLASSES))

@@ -9,12 +9,13 @@ import pytest
 import torch
 from chain import VERSION, Chain, damage, quietly, run_chain
 
-from olivine.artifacts import verify
+from olivine.artifacts import Artifact, verify
 from olivine.errors import DataError, UsageError
 from olivine.finetune import stage
 from olivine.finetune.curve import select_miou
 from olivine.metrics.confusion import Confusion
 from olivine.metrics.iou import mean_iou
+from olivine.models.network_recipe import IntensityRecipe
 from olivine.models.predict import predict_keyframes
 from olivine.models.segmenter import Segmenter
 from olivine.nuscenes_categories import NUM_CATEGORIES
@@ -40,7 +41,7 @@ def test_without_a_curve_no_label_of_select_is_read(own_chain):
     assert made.manifest.summary["select_miou"] is None
 
 
-def test_it_runs_where_all_other_labels_are_gone(own_root, tmp_path):
+def test_it_runs_where_all_other_labels_are_gone(own_root, tmp_path, monkeypatch):
     """Drives of which only the labelled fraction was ever labelled."""
     table = own_root / VERSION / "lidarseg.json"
     rows = {row["sample_data_token"]: row for row in json.loads(table.read_text())}
@@ -55,8 +56,15 @@ def test_it_runs_where_all_other_labels_are_gone(own_root, tmp_path):
     assert few.made["ingest"].manifest.counts["lidarseg"] == 4
     results = [chain.run("finetune", "finetune.curve_points=0") for chain in (full, few)]
     assert results[0].manifest.data_digest == results[1].manifest.data_digest
-    with pytest.raises(DataError, match=r"keyframe \w+ of drives \w+ has no hand labels"):
-        few.run("finetune", "finetune.curve_points=0", "finetune.every_nth=1")
+    others = few.drives.tokens("train")[::2]
+    first = few.drives.column("scene")[others[0]]
+    message = rf"4 of 8 keyframes of the labelled fraction of drives \w+ have no hand labels, in: {first} \(1\), "
+    with monkeypatch.context() as patch:
+        patch.setattr(stage, "_train", lambda *given, **named: pytest.fail("a step was done"))
+        with pytest.raises(DataError, match=message):
+            few.run("finetune", "finetune.curve_points=0", "finetune.every_nth=1")
+        with pytest.raises(DataError, match="keyframes of the split select of drives"):
+            few.run("finetune")
 
 
 def test_damaged_labels_of_others_do_not_matter(own_chain):
@@ -111,6 +119,37 @@ def test_drives_without_select_have_no_curve(own_root, tmp_path):
     made = run_chain(Chain(own_root, open_store(str(tmp_path / "store"))), ("ingest",)).run("finetune")
     assert made.manifest.summary["select_miou"] is None
     assert json.loads(made.read("history.json"))["select_miou"] == []
+
+
+@pytest.mark.parametrize(
+    ("most", "intensity", "refusal"),
+    [
+        (255.0, None, None),
+        (1.0, IntensityRecipe(scale=255, for_max=1), None),
+        (None, IntensityRecipe(scale=255), None),
+        (
+            255.0,
+            IntensityRecipe(scale=255, for_max=1),
+            "of 0..255, and the recipe is for 0..1. Set finetune.network.intensity=null.",
+        ),
+        (100.0, None, 'of 0..100, and the recipe is for 0..255. Say .*={"scale": 2.55, "for_max": 100}, or take a'),
+        (1.0, IntensityRecipe(scale=255), "of 0..1, and the recipe is for drives whose table states none. Say how"),
+        (255.0, IntensityRecipe(scale=1), "of 0..255, and the recipe is for drives whose table states none. Set "),
+        (None, None, 'their table does not state, and the recipe is for 0..255. .*={"scale": 255, "for_max": null}'),
+        (None, IntensityRecipe(scale=255, for_max=1), "does not state, and the recipe is for 0..1. `olivine datasets"),
+    ],
+)
+def test_the_recipe_is_for_the_intensities_of_the_drives(chain, most, intensity, refusal):
+    drives = chain.made["ingest"]
+    summary = drives.manifest.summary | {"intensity_max": most}
+    drives = Artifact(drives.store, drives.manifest.model_copy(update={"summary": summary}))
+    network = RECIPE.network.model_copy(update={"intensity": intensity})
+    recipe = RECIPE.model_copy(update={"network": network})
+    if refusal is None:
+        stage._check_intensity(drives, recipe)
+        return
+    with pytest.raises(UsageError, match=refusal):
+        stage._check_intensity(drives, recipe)
 
 
 def test_it_starts_from_the_backbone(chain):

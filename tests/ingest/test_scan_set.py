@@ -14,6 +14,8 @@ from olivine.artifacts.withdrawn import withdraw
 from olivine.datasets import find_scans, known_tables, load_table, read_labels, read_points
 from olivine.drives import Drives
 from olivine.errors import DataError, UsageError
+from olivine.finetune.fraction import labelled_keyframes
+from olivine.finetune.recipe import FinetuneRecipe
 from olivine.ingest.recipe import IngestRecipe
 from olivine.ingest.scan_set import find_frames
 from olivine.ingest.stage import run
@@ -105,11 +107,31 @@ def test_every_table_is_read(tmp_path, store, name):
     assert drives.artifact.manifest.summary["traps"] == [table.traps[split] for split in splits if split in table.traps]
 
 
-def test_labels_of_train_may_lie_elsewhere_for_select_too(tmp_path, store):
+def test_nothing_is_scored_against_scribbles(tmp_path, store):
+    table, recipe = load_table("scribblekitti"), IngestRecipe(dataset="scribblekitti")
+    write_sequences(tmp_path, table, num_scans=1)
+    full = tmp_path / "sequences/07/labels/000000.label"
+    assert not full.parent.exists()
+    manifest = run(tmp_path, store, recipe).manifest
+    assert manifest.counts["lidarseg"] == 11
+    assert (manifest.summary["scenes"]["select"], "07" in manifest.summary["scenes"]["train"]) == ([], True)
+    assert "no sequence is held back as `select`" in manifest.summary["traps"][0]
+    (tmp_path / "splits.json").write_text(json.dumps({"train": ["00"], "select": ["07"], "test": ["08"]}))
+    with pytest.raises(DataError, match=r"splits\.json: 07 cannot be select: the labels of train of scribblekitti \("):
+        run(tmp_path, store, recipe)
+    (tmp_path / "splits.json").write_text(json.dumps({"train": [], "select": [], "test": ["07"]}))
+    full.parent.mkdir()
+    np.full(60, 40, np.uint32).tofile(full)
+    drives = Drives(run(tmp_path, store, recipe))
+    assert set(drives.lidarseg(drives.tokens("test")[0]).tolist()) == {table.class_names.index("road") + 1}
+
+
+def test_a_table_may_not_hold_back_other_labels_either(tmp_path, store):
     table = load_table("scribblekitti")
     write_sequences(tmp_path, table, num_scans=1)
-    assert not (tmp_path / "sequences/07/labels").exists()
-    assert run(tmp_path, store, IngestRecipe(dataset="scribblekitti")).manifest.counts["lidarseg"] == 11
+    (tmp_path / "own.json").write_text(table.model_copy(update={"select": ("07",)}).model_dump_json())
+    with pytest.raises(DataError, match="scribblekitti: 07 cannot be select"):
+        run(tmp_path, store, IngestRecipe(dataset=str(tmp_path / "own.json")))
 
 
 def test_a_split_file_decides(root, store):
@@ -179,6 +201,16 @@ def test_a_sequence_without_labels_can_be_predicted(root, store):
     assert (drives.manifest.counts["lidarseg"], len(reader.tokens("test"))) == (20, 2)
     with pytest.raises(DataError, match="has no hand labels"):
         reader.lidarseg(reader.tokens("test")[0])
+
+
+def test_train_sequences_without_labels_are_named_before_training(root, store):
+    shutil.rmtree(root / "sequences/03/labels")
+    reader = Drives(run(root, store, RECIPE))
+    recipe = FinetuneRecipe(every_nth=2, fraction_unit="scan")
+    message = r"1 of 10 keyframes of the labelled fraction of drives \w+ have no hand labels, in: 03 \(1\)\. Add"
+    with pytest.raises(DataError, match=message):
+        labelled_keyframes(reader, recipe)
+    assert len(labelled_keyframes(reader, recipe.model_copy(update={"every_nth": 10}))) == 2
 
 
 def test_the_same_again_is_found_and_another_table_is_not(root, store, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from olivine.errors import UsageError
+from olivine.models.network_recipe import IntensityRecipe
 from olivine.recipes import METHODS, RECIPES, SCALES, Recipe, load_recipe, override
 from olivine.recipes.detection import load_detect_recipe
 from olivine.stages import WORDS
@@ -210,14 +211,14 @@ def test_the_papers_protocol_on_semantickitti(name, every_nth, epochs):
     assert (finetune.every_nth, finetune.epochs, finetune.batch_size) == (every_nth, epochs, 10)
     assert (finetune.optimizer.lr, finetune.head_lr, finetune.random_lr) == (0.05, 2.0, 0.05)
     assert (finetune.fraction_unit, finetune.splits, finetune.voxel_label) == ("scan", "all_train", "first")
-    assert (finetune.network.intensity.scale, finetune.network.intensity.offset) == (1.0, 1.0)
+    assert finetune.network.intensity == IntensityRecipe(scale=1.0, offset=1.0, for_max=1.0)
     assert recipe.ingest.dataset == "semantickitti"
     assert recipe.pretrain == load_recipe("olivine").pretrain
 
 
 def test_the_improved_mode_brings_intensities_to_one_range():
     network = load_recipe("olivine_plus@semantickitti").finetune.network
-    assert (network.intensity.scale, network.intensity.offset) == (255.0, 0.0)
+    assert network.intensity == IntensityRecipe(scale=255.0, for_max=1.0)
     assert network.intensity_scale * network.intensity.scale == pytest.approx(1.0)
     assert load_recipe("olivine_plus").finetune.network.intensity is None
 

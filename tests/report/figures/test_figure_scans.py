@@ -47,7 +47,8 @@ def scans(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> Scans:
 
     drives = run("ingest", {}, "ingest.dataset=semantickitti", source=folder / "scans")
     backbone = chain.made["pretrain"].id
-    settings = ('finetune.network.intensity={"scale": 255}', "finetune.fraction_unit=scan", "finetune.epochs=1")
+    intensity = 'finetune.network.intensity={"scale": 255, "for_max": 1}'
+    settings = (intensity, "finetune.fraction_unit=scan", "finetune.epochs=1")
     tuned = run("finetune", {"drives": drives.id, "backbone": backbone}, *settings)
     metrics = run("evaluate", {"drives": drives.id, "segmenter": tuned.id})
     store = open_store(url)
