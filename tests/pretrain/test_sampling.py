@@ -56,7 +56,10 @@ def test_bins_of_distance_are_as_the_recipe_says(chain, rounding, round_down):
     sources = Sources(chain.drives, Pack(chain.made["weigh"]), features, None, 13)
     batch = PretrainSamples(sources, recipe).batch(tokens, 0)
     distance_M = np.concatenate(
-        [np.hypot(*keyframe.points_N4[keyframe.pair_point_M, :2].astype(float).T) for keyframe in keyframes(chain, tokens)]
+        [
+            np.hypot(*keyframe.points_N4[keyframe.pair_point_M, :2].astype(float).T)
+            for keyframe in keyframes(chain, tokens)
+        ]
     )
     bin_M = (distance_M if round_down else distance_M + 0.5).astype(np.int64)
     expected_M = np.where(batch.label_M.numpy() == 255, 0, 1 / estimate_density(bin_M))
