@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from olivine.artifacts import Manifest
 from olivine.drives import Drives
 from olivine.errors import DataError, UsageError
 from olivine.finetune.recipe import FinetuneRecipe
@@ -53,6 +54,29 @@ def require_labels(drives: Drives, tokens: Sequence[str], what: str) -> None:
     raise DataError(
         f"{len(bare)} of {len(tokens)} keyframes of {what} of drives {drives_id} have no hand labels, in: "
         f"{named}{more}. Add their labels, or leave them out of the split in splits.json, and ingest again."
+    )
+
+
+def left_out_of(manifest: Manifest, splits: str) -> str | None:
+    """What the fraction of these drives was counted without, as a sentence; None where nothing was left out.
+
+    Whether a withdrawn drive held frames of `splits` is not known any more: all of them are named.
+    """
+    scenes = manifest.summary["scenes"]
+    counted = {*scenes["train"], *(scenes["select"] if splits == "all_train" else ())}
+    # A scene that lost all of its frames is in no split: it may have been in this one.
+    others = {scene for named in scenes.values() for scene in named} - counted
+    bad = [item.frame for item in manifest.quarantined if item.frame.rsplit("/", 1)[0] not in others]
+    withdrawn = manifest.recipe.get("withdrawn", [])
+    parts = [
+        *([f"{len(bad)} bad keyframe{'s' if len(bad) > 1 else ''} of {splits} (first: {bad[0]})"] if bad else []),
+        *([f"what the withdrawn drives {', '.join(withdrawn)} held"] if withdrawn else []),
+    ]
+    if not parts:
+        return None
+    return (
+        f"The label fraction is counted without {' and without '.join(parts)}: it may hold other scenes or scans than "
+        "the same fraction of the whole list."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from olivine.drives.classes import intensity_max
 from olivine.errors import DataError, Interrupted, UsageError
 from olivine.finetune.curve import select_miou
 from olivine.finetune.forward import Forward
-from olivine.finetune.fraction import labelled_keyframes, require_labels
+from olivine.finetune.fraction import labelled_keyframes, left_out_of, require_labels
 from olivine.finetune.recipe import FinetuneRecipe
 from olivine.finetune.samples import LabelledSamples
 from olivine.losses.segmentation import segmentation_loss
@@ -47,6 +48,9 @@ def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> 
     tokens = labelled_keyframes(reader, recipe)
     if recipe.curve_points:
         require_labels(reader, reader.tokens("select"), "the split select")
+    left_out = left_out_of(drives.manifest, recipe.splits)
+    if left_out:
+        print(f"note: {left_out}", file=sys.stderr)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     segmenter = Segmenter(recipe.network, recipe.bn_momentum, recipe.seed, reader.num_ids).to(device)
     if backbone:
@@ -59,6 +63,7 @@ def run(drives: Artifact, backbone: Artifact | None, recipe: FinetuneRecipe) -> 
         "loss": history[-1]["loss"],
         "select_miou": curve[-1]["miou"] if curve else None,
         "fraction": f"1/{recipe.every_nth} by {recipe.fraction_unit}",
+        "left_out": left_out,
         "frozen": recipe.frozen,
         "keyframes": tokens,
         "class_names": list(reader.class_names),

@@ -97,7 +97,19 @@ def test_what_is_published(chain):
     assert [entry["step"] for entry in history["loss"]] == [0, 1, 2, 3]
     assert [entry["step"] for entry in history["select_miou"]] == [4]
     summary = made.manifest.summary
-    assert (summary["init"], summary["fraction"]) == ("olivine", "1/2 by scene")
+    assert (summary["init"], summary["fraction"], summary["left_out"]) == ("olivine", "1/2 by scene", None)
+
+
+def test_what_the_fraction_was_counted_without_is_said(own_chain, monkeypatch, capfd):
+    monkeypatch.setattr(stage, "left_out_of", lambda manifest, splits: f"Something of {splits} is missing.")
+    made = own_chain.run("finetune", "finetune.curve_points=0", "finetune.epochs=1", "finetune.seed=3")
+    assert made.manifest.summary["left_out"] == "Something of train is missing."
+    assert "note: Something of train is missing." in capfd.readouterr().err
+
+
+def test_the_history_and_its_last_score(chain):
+    made = chain.made["finetune"]
+    history, summary = json.loads(made.read("history.json")), made.manifest.summary
     assert summary["select_miou"] == history["select_miou"][0]["miou"]
 
 

@@ -14,7 +14,7 @@ from olivine.artifacts.withdrawn import withdraw
 from olivine.datasets import find_scans, known_tables, load_table, read_labels, read_points
 from olivine.drives import Drives
 from olivine.errors import DataError, UsageError
-from olivine.finetune.fraction import labelled_keyframes
+from olivine.finetune.fraction import labelled_keyframes, left_out_of
 from olivine.finetune.recipe import FinetuneRecipe
 from olivine.ingest.recipe import IngestRecipe
 from olivine.ingest.scan_set import find_frames
@@ -175,6 +175,17 @@ def test_a_bad_scan_is_left_out_with_its_reason(root, store):
     assert frame == "03/000001"
     assert "raw ids that semantickitti does not list: 7 (2 points), 300 (1 points)" in reason
     assert (manifest.counts["keyframes"], manifest.counts["lidarseg"]) == (21, 21)
+    note = left_out_of(manifest, "train") or ""
+    assert note.startswith("The label fraction is counted without 1 bad keyframe of train (first: 03/000001): it may")
+
+
+@pytest.mark.parametrize(("sequence", "counts"), [("07", {"all_train"}), ("08", set())])
+def test_a_bad_scan_of_another_split_does_not_shift_the_fraction(root, store, sequence, counts):
+    assert left_out_of(run(root, store, RECIPE).manifest, "all_train") is None
+    label_file(root, sequence, "000001").unlink()
+    manifest = run(root, store, RECIPE).manifest
+    assert len(manifest.quarantined) == 1
+    assert {splits for splits in ("train", "all_train") if left_out_of(manifest, splits)} == counts
 
 
 def test_ids_that_the_table_ignores_are_ignored(root, store):
@@ -227,6 +238,8 @@ def test_the_same_again_is_found_and_another_table_is_not(root, store, tmp_path,
 def test_withdrawn_sequences_are_left_out(root, store):
     withdraw(store, "semantickitti-00", "a face is seen")
     manifest = run(root, store, RECIPE).manifest
+    without = "The label fraction is counted without what the withdrawn drives semantickitti-00 held: it may hold other"
+    assert (left_out_of(manifest, "train") or "").startswith(without)
     assert manifest.recipe["withdrawn"] == ["semantickitti-00"]
     assert manifest.summary["scenes"]["train"][0] == "01"
 
