@@ -36,7 +36,7 @@ def summarize_seeds(metrics: Sequence[Artifact]) -> dict[str, Any]:
     return {
         "init": first["init"],
         "split": first["split"],
-        "frames_trained_on": first["frames_trained_on"],
+        "frames_trained_on": first.get("frames_trained_on", 0),
         "seeds": seeds,
         "ap": {
             view: {
