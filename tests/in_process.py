@@ -15,6 +15,9 @@ from olivine import cli
 def olivine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Call the command line in this process: (exit code, stdout, stderr)."""
 
+    # It is of the whole process, and this one goes on to other tests.
+    monkeypatch.setattr(cli, "keep_freed_memory", lambda: None)
+
     def call(*arguments: Any) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["olivine", *map(str, arguments)])
         capsys.readouterr()
