@@ -69,7 +69,11 @@ def test_the_component_has_the_ports_of_the_stage(components: dict[str, Any], wo
     shown = {"confusion", "model_card"} if word == "evaluate" else set()
     assert set(spec.outputs) == {stage.makes, "id"} | shown
     ids = {f"{port}_id" for port in stage.takes}
-    extra = {"ingest": {"source", "version"}, "label": {"labelled"}, "finetune": {"seed", "init", "every_nth"}}
+    extra = {
+        "ingest": {"source", "version"},
+        "label": {"labelled"},
+        "finetune": {"seed", "init", "every_nth", "splits"},
+    }
     extra |= {"evaluate": {"split"}}
     assert set(spec.inputs) - artifacts == ids | extra.get(word, set()) | {"store", "recipe", "settings"}
 
@@ -91,7 +95,7 @@ def test_a_group_takes_what_the_step_label_takes(components: dict[str, Any]) -> 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_every_parameter_of_a_component_is_understood_by_its_step(components: dict[str, Any], word: str) -> None:
-    values = {"seed": 1, "init": "random", "every_nth": 4, "settings": []}
+    values = {"seed": 1, "init": "random", "every_nth": 4, "splits": "train", "settings": []}
     names = [name for name, port in components[word].inputs.items() if "system." not in str(port.type)]
     step_call(word, {name: values.get(name, "x") for name in names})
     with pytest.raises(UsageError):

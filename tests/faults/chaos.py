@@ -170,12 +170,13 @@ FAULTS: tuple[Kills | Tests | Script, ...] = (
 
 
 def longest(report: Path) -> dict[str, float]:
-    """The greatest of each figure that the tests recorded as a property."""
+    """The greatest of each figure [s] that the tests recorded as a property; hypothesis records texts of its own."""
     found: dict[str, float] = {}
     if report.exists():
         for entry in ElementTree.parse(report).iter("property"):
-            name, value = str(entry.get("name")), float(str(entry.get("value")))
-            found[name] = max(value, found.get(name, value))
+            name = str(entry.get("name"))
+            if name.endswith("_s"):
+                found[name] = max(float(str(entry.get("value"))), found.get(name, 0.0))
     return found
 
 
