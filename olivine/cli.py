@@ -243,19 +243,19 @@ def pretrain(
     from olivine.training.execution import Execution
 
     execution = Execution(
-        zero,
-        accumulate,
-        recompute_activations,
-        workers,
-        cache,
-        cache_gb,
-        keep,
-        keep_best,
-        background_checkpoints,
-        hang_s,
-        metrics_port,
-        tracker,
-        tracker_folder,
+        zero_stage=zero,
+        accumulate=accumulate,
+        recompute_activations=recompute_activations,
+        workers=workers,
+        cache=cache,
+        cache_gb=cache_gb,
+        keep_checkpoints=keep,
+        keep_best=keep_best,
+        background_checkpoints=background_checkpoints,
+        hang_s=hang_s,
+        metrics_port=metrics_port,
+        tracker=tracker,
+        tracker_folder=tracker_folder,
     )
     if launch:
         from olivine.training.launch import Launch

@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from chain import worker_environment
+from conversation import conversation
 from training.test_training_processes import command
 
 from olivine.artifacts import open_artifact
@@ -35,25 +34,13 @@ SETTINGS = {
 
 @pytest.fixture
 def worker(free_port):
-    path = Path(__file__).with_name("double_worker.py")
-    process = subprocess.Popen(
-        [sys.executable, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=worker_environment() | {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu"},
-    )
+    environment = worker_environment() | {"CUDA_VISIBLE_DEVICES": "", "DS_ACCELERATOR": "cpu"}
+    with conversation(Path(__file__).with_name("double_worker.py"), environment) as talk:
 
-    def ask(arguments, ranks, stop_after=None):
-        request = {"arguments": arguments, "ranks": ranks, "port": free_port, "stop_after": stop_after}
-        process.stdin.write(json.dumps(request) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        def ask(arguments, ranks, stop_after=None):
+            return talk({"arguments": arguments, "ranks": ranks, "port": free_port, "stop_after": stop_after})
 
-    yield ask
-    process.stdin.close()
-    process.wait()
-    process.stdout.close()
+        yield ask
 
 
 def run(ask, chain, url, ranks, stop_after=None):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from chain import PORTS, worker_environment
+from conversation import conversation
 
 from olivine.artifacts import find_artifact
 from olivine.store import open_store
@@ -21,25 +22,12 @@ TAKES = {"pretrain": ("ingest", "label", "weigh"), "finetune": ("ingest", "pretr
 
 @pytest.fixture(scope="module")
 def worker():
-    path = Path(__file__).with_name("stage_worker.py")
-    process = subprocess.Popen(
-        [sys.executable, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=worker_environment(),
-    )
+    with conversation(Path(__file__).with_name("stage_worker.py"), worker_environment()) as talk:
 
-    def ask(arguments, work=None, after=None, kill=None):
-        request = {"arguments": arguments, "work": work, "after": after, "signal": kill}
-        process.stdin.write(json.dumps(request) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        def ask(arguments, work=None, after=None, kill=None):
+            return talk({"arguments": arguments, "work": work, "after": after, "signal": kill})
 
-    yield ask
-    process.stdin.close()
-    process.wait()
-    process.stdout.close()
+        yield ask
 
 
 def arguments(chain, word, *more):

@@ -100,7 +100,9 @@ def render_similarity(given: Similarities) -> str:
     """The page with its script."""
     template = environment().get_template("figures/similarity.html")
     title = "Similarity to an anchor point"
-    return template.render(page=similarity_page(given), title=title, version=__version__, style=STYLE.read_text())
+    return template.render(
+        figure=similarity_page(given), title=title, name="similarity", version=__version__, style=STYLE.read_text()
+    )
 
 
 def run_weak_labels(

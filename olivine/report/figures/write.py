@@ -40,7 +40,9 @@ def write_figure(figure: Figure, out: Path) -> Path:
 def render_page(figure: Figure) -> str:
     """The figure as a page without a script."""
     template = environment().get_template("figures/figure.html")
-    return template.render(figure=figure, version=__version__, style=STYLE.read_text())
+    return template.render(
+        figure=figure, title=figure.title, name=figure.name, version=__version__, style=STYLE.read_text()
+    )
 
 
 def render_svg(figure: Figure) -> str:
