@@ -17,6 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from olivine.artifacts import Artifact, Output, Quarantined, begin
+from olivine.artifacts.shards import cut_shards, finish_shards
 from olivine.artifacts.withdrawn import withdrawals
 from olivine.detect.calibration import Calibration, parse_calibration
 from olivine.detect.kitti import RawFrame, files_of, frame_boxes, read_frame, read_split
@@ -116,15 +117,15 @@ def pack_frames(root: Path, store: Store, recipe: FramesRecipe) -> Artifact:
     rows: list[dict[str, Any]] = []
     quarantine, names = Quarantine("detect ingest"), list(split_of)
     with Progress("detect ingest", len(names), "frames") as progress:
-        for number, start in enumerate(range(0, len(names), recipe.frames_per_shard)):
-            part = names[start : start + recipe.frames_per_shard]
-            note = out.load_part(f"shard-{number:05d}")
-            if note:
-                progress.skip(len(part))
-            else:
-                note = _pack_shard(out, root, part, split_of, number, recipe, progress)
-            rows += note["rows"]
-            quarantine.frames += [Quarantined.model_validate(item) for item in note["quarantined"]]
+        notes = finish_shards(
+            out,
+            cut_shards(names, recipe.frames_per_shard),
+            progress,
+            lambda number, part: _pack_shard(out, root, part, split_of, number, recipe, progress),
+        )
+    for note in notes.values():
+        rows += note["rows"]
+        quarantine.frames += [Quarantined.model_validate(item) for item in note["quarantined"]]
     quarantine.check(len(names))
     out.put("index.parquet", index_bytes(rows, _COLUMNS))
     counts = {"frames_in": len(names), "frames": len(rows), "quarantined": len(quarantine.frames)}

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from olivine.artifacts import Artifact, Output, Quarantined, begin
+from olivine.artifacts.shards import cut_shards, finish_shards
 from olivine.artifacts.withdrawn import withdrawals
 from olivine.datasets import DataSetTable, load_table
 from olivine.drives.classes import nuscenes_classes
@@ -133,17 +134,12 @@ def _image_size(table: KeyframeTable) -> tuple[int, int]:
 
 def _pack_all(out: Output, num_keyframes: int, job: Callable[[int], _Job], per_shard: int) -> list[dict[str, Any]]:
     """Pack the keyframes shard by shard, going on after those that an earlier run finished; the note of each shard."""
-    notes = []
+    shards = cut_shards(range(num_keyframes), per_shard)
     with Progress("ingest", num_keyframes, "keyframes") as progress:
-        for number, start in enumerate(range(0, num_keyframes, per_shard)):
-            rows = range(start, min(start + per_shard, num_keyframes))
-            note = out.load_part(f"shard-{number:05d}")
-            if note:
-                progress.skip(len(rows))
-            else:
-                note = _pack_shard(out, [job(row) for row in rows], number, progress)
-            notes.append(note)
-    return notes
+        made = finish_shards(
+            out, shards, progress, lambda number, rows: _pack_shard(out, [job(row) for row in rows], number, progress)
+        )
+    return list(made.values())
 
 
 def _pack_shard(out: Output, jobs: Sequence[_Job], number: int, progress: Progress) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from olivine.artifacts import Artifact, Manifest, Output, Quarantined, begin, ca
 from olivine.artifacts.code import code_version
 from olivine.artifacts.group import Group
 from olivine.artifacts.parts import load_part, save_part
+from olivine.artifacts.shards import cut_shards, finish_shards
 from olivine.drives import CAMERAS, Drives
 from olivine.errors import DataError, IntegrityError
 from olivine.label.done import MEASURED, Done, Tally, finish_keyframe
@@ -135,7 +136,7 @@ def _divide(reader: Drives, labeler: Labeler, recipe: LabelRecipe) -> list[list[
     """The keyframes of each shard."""
     # As weak labels, hand labels of `test` would be read before the evaluation.
     tokens = reader.tokens("all_train" if labeler.kind == "truth" else None)
-    return [tokens[i : i + recipe.keyframes_per_shard] for i in range(0, len(tokens), recipe.keyframes_per_shard)]
+    return list(cut_shards(tokens, recipe.keyframes_per_shard).values())
 
 
 def _label_shards(
@@ -149,16 +150,11 @@ def _label_shards(
     """Label the shards with these numbers, in this order; the note of each, of this run or of an earlier one."""
     identity = {"recipe": out.recipe, "code": code_version("label").digest}
     work = _Work(reader, labeler, load_superpixel_segmenter(recipe), recipe, identity, reader.column("sha256"))
-    notes: dict[int, dict[str, Any]] = {}
-    with Progress("label", sum(len(shards[number]) for number in numbers), "keyframes") as progress:
-        for number in numbers:
-            note = out.load_part(f"shard-{number:05d}")
-            if note:
-                progress.skip(len(shards[number]))
-            else:
-                note = _label_shard(out, work, shards[number], number, progress)
-            notes[number] = note
-    return notes
+    own = {number: shards[number] for number in numbers}
+    with Progress("label", sum(map(len, own.values())), "keyframes") as progress:
+        return finish_shards(
+            out, own, progress, lambda number, tokens: _label_shard(out, work, tokens, number, progress)
+        )
 
 
 def _own_first(num_shards: int) -> list[int]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from olivine.artifacts import Artifact, Output, begin
+from olivine.artifacts.shards import cut_shards, finish_shards
 from olivine.drives import Drives
 from olivine.packs import Entry, Pack, array_bytes, build_shard, bytes_array, index_bytes
 from olivine.points.density import estimate_density
@@ -45,16 +46,15 @@ def run(drives: Artifact, weak_labels: Artifact, recipe: WeighRecipe) -> Artifac
     reader, labels = Drives(drives), Pack(weak_labels)
     # Nothing is trained on `test`, and a pool is shared: its frames would move the weights of others.
     tokens = [token for token in reader.tokens("all_train") if labels.index.position(token) is not None]
-    notes = []
+    shards = cut_shards(tokens, recipe.keyframes_per_shard)
     with Progress("weigh", len(tokens), "keyframes") as progress:
-        for number, start in enumerate(range(0, len(tokens), recipe.keyframes_per_shard)):
-            part = tokens[start : start + recipe.keyframes_per_shard]
-            note = out.load_part(f"shard-{number:05d}")
-            if note:
-                progress.skip(len(part))
-            else:
-                note = _weigh_shard(out, reader, labels, part, number, recipe, progress)
-            notes.append(note)
+        made = finish_shards(
+            out,
+            shards,
+            progress,
+            lambda number, part: _weigh_shard(out, reader, labels, part, number, recipe, progress),
+        )
+    notes = list(made.values())
     out.put("index.parquet", index_bytes([row for note in notes for row in note["rows"]], {"num_pairs": pa.int64()}))
     summary = {"variant": recipe.variant, "profile_bin_m": _PROFILE_BIN_M, "profile": _merge_profiles(notes)}
     counts = {"keyframes": len(tokens), "pairs": sum(note["pairs"] for note in notes)}
