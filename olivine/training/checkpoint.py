@@ -23,7 +23,10 @@ from olivine.store import Ref
 from olivine.training.tensors import bytes_tensors, tensors_pieces
 
 _ATTEMPTS = 16
-_READ_AT_ONCE = 4
+_AT_ONCE = 4
+_FILE_BYTES = 2**26
+"""What a file of a larger set of tensors holds: several are hashed, written and read at once."""
+_CUT = "="
 _POLL_S = 0.02
 
 
@@ -82,11 +85,11 @@ def save_checkpoint(out: Output, checkpoint: Checkpoint, place: Place | None = N
         return 0
     # The run in every file: no other artifact then has the same bytes, and all of them may go with the checkpoint.
     mark = {"checkpoint": target.id, "run": place.run}
-    # All sets at once: while one waits for the disk or the network, another is hashed.
-    with ThreadPoolExecutor(max(1, len(checkpoint.tensors))) as pool:
+    # Several files at once: while one waits for the disk or the network, another is hashed.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         puts = [
             pool.submit(target.put, f"{name}.safetensors", tensors_pieces(tensors, mark))
-            for name, tensors in checkpoint.tensors.items()
+            for name, tensors in _files(checkpoint.tensors)
         ]
     size_bytes = sum(put.result().size_bytes for put in puts)
     target.save_part(_part(place.rank), sorted(target.data), {})
@@ -141,14 +144,31 @@ def find_checkpoint(out: Output) -> tuple[Artifact, Checkpoint] | None:
 def read_checkpoint(out: Output, artifact: Artifact) -> Checkpoint:
     """The state in a checkpoint, checked; IntegrityError when it is damaged or another recipe's."""
     names = [blob.path.removesuffix(".safetensors") for blob in artifact.manifest.data if blob.path != "notes.json"]
-    with ThreadPoolExecutor(_READ_AT_ONCE) as pool:
+    tensors: dict[str, dict[str, Tensor]] = {}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
         read = pool.map(lambda name: bytes_tensors(artifact.read(f"{name}.safetensors"), name), names)
-        tensors = dict(zip(names, read, strict=True))
+        for name, found in zip(names, read, strict=True):
+            tensors.setdefault(name.partition(_CUT)[0], {}).update(found)
     notes = json.loads(artifact.read("notes.json"))
     if notes["recipe_sha256"] != _recipe_digest(out):
         raise IntegrityError(f"checkpoint {artifact.id[:12]} is of another recipe than {out.id[:12]}.")
     manifest = artifact.manifest
     return Checkpoint(manifest.counts["step"], tensors, notes["notes"], manifest.summary.get("mean_loss"))
+
+
+def _files(tensors: dict[str, dict[str, Tensor]]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Each set under its name, a large one in several files `<set>=<number>`; one tensor is never cut."""
+    for name, members in tensors.items():
+        files: list[dict[str, Tensor]] = [{}]
+        size_bytes = 0
+        for member, tensor in members.items():
+            if size_bytes and size_bytes + tensor.nbytes > _FILE_BYTES:
+                files.append({})
+                size_bytes = 0
+            files[-1][member] = tensor
+            size_bytes += tensor.nbytes
+        for number, file in enumerate(files):
+            yield (f"{name}{_CUT}{number}" if number else name), file
 
 
 def _wait_for_shards(target: Output, place: Place) -> None:

@@ -36,6 +36,21 @@ def test_there_and_back(out):
     assert torch.equal(found.tensors["optimizer"]["0.step"], torch.tensor(4))
 
 
+def test_a_large_set_is_cut_into_files(out, monkeypatch):
+    monkeypatch.setattr("olivine.training.checkpoint._FILE_BYTES", 24)
+    members = {f"w{number}": torch.full((length,), float(number)) for number, length in enumerate((2, 3, 4, 9, 1, 1))}
+    save_checkpoint(out, Checkpoint(2, {"model": members, "empty": {}}, {}))
+    data = open_artifact(
+        out.store, out.stage, json.loads(out.store.read_ref(f"runs/{out.id}/checkpoint").content)["id"]
+    )
+    paths = {blob.path.removesuffix(".safetensors") for blob in data.manifest.data}
+    assert paths == {"model", "model=1", "model=2", "model=3", "empty", "notes.json"}
+    found = load_checkpoint(out).tensors
+    assert found["empty"] == {}
+    assert list(found["model"]) == list(members)
+    assert all(torch.equal(found["model"][name], tensor) for name, tensor in members.items())
+
+
 def test_a_slower_run_does_not_move_the_ref_back(out):
     save_checkpoint(out, checkpoint(4))
     save_checkpoint(out, checkpoint(2))
