@@ -142,7 +142,8 @@ class Steps:
         self.watcher.start(label)
         try:
             ended = self._run_with_retries(label, command)
-            if ended.exit_code:
+            # The client of a container may end with 0 when it is told to stop.
+            if ended.exit_code or ended.timed_out:
                 raise _as_error(label, ended, self.timeout_s)
             manifest, facts = self._collect(label, stage, call, started)
         except OlivineError as error:

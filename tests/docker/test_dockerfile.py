@@ -176,6 +176,25 @@ def test_the_image_without_torch_ingests_labels_and_weighs(
 
 
 @pytest.mark.timeout(1800)
+def test_a_training_image_runs_every_step(
+    engine: Engine, chain_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = os.environ.get("OLIVINE_TEST_TRAIN_IMAGE", "")
+    if not made:
+        pytest.skip(f"{engine.name} works, but OLIVINE_TEST_TRAIN_IMAGE names no image")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("OLIVINE_CACHE", str(tmp_path / "cache"))
+    given = {"drives": str(chain_root), "version": VERSION, "recipe": "olivine@tiny_cpu", "seeds": [0]}
+    inside, outside = (
+        run_pipeline("full", given | {"store": str(tmp_path / name)}, tmp_path / "pages", image=image)
+        for name, image in (("inside", made), ("outside", None))
+    )
+    digests = [{step.label: step.data_digest for step in run.steps} for run in (inside, outside)]
+    assert digests[0] == digests[1]
+    assert inside.files["report"].is_file()
+
+
+@pytest.mark.timeout(1800)
 def test_a_step_that_takes_too_long_leaves_no_container(
     engine: Engine, image: str, chain_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,7 @@ def shown_ids(entry: dict[str, Any]) -> list[str]:
 
 
 def act(kind: str, value: str = "") -> None:
-    """exit CODE, exit_once CODE, crash, kill, hang [stubborn], first_hangs CODE (the others fail), silent."""
+    """exit CODE, exit_once CODE, crash, kill, hang [stubborn | yielding], first_hangs CODE (the others fail), silent."""
     if kind == "first_hangs":
         try:
             (NOTES / "first").touch(exist_ok=False)
@@ -81,6 +81,8 @@ def act(kind: str, value: str = "") -> None:
     if kind == "hang":
         if value == "stubborn":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if value == "yielding":
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         (NOTES / "hanging.part").write_text(f"{os.getpid()} {child.pid}")
         (NOTES / "hanging.part").rename(NOTES / "hanging")

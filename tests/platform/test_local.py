@@ -189,13 +189,16 @@ def test_a_failure_in_the_loop_keeps_its_message_and_stops_the_other_iteration(b
     assert [message for _, message, _ in bench.watched.failed] == [str(caught.value)]
 
 
-def test_a_step_that_takes_too_long_is_ended_with_its_children(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("hang", ["hang", "hang yielding"])
+def test_a_step_that_takes_too_long_is_ended_with_its_children(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, hang: str
+) -> None:
     now_s = [0.0]
     monkeypatch.setattr(processes, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
     # The clock stands still until the step hangs.
     monkeypatch.setattr(bench.watched, "line", lambda label, text: now_s.__setitem__(0, 61.0))
     with pytest.raises(Interrupted, match=r"ingest: not done after 60 s and stopped. .*--timeout-s"):
-        bench.run("ingest:hang", timeout_s=60.0)
+        bench.run(f"ingest:{hang}", timeout_s=60.0)
     assert not any(is_running(pid) for pid in bench.hanging())
     assert len(bench.calls()) == 1
 
