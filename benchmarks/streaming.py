@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,8 @@ from benchmarks.s3_server import BUCKET, s3_server
 KEYFRAMES, BATCH, SHARDS = 32, 4, 4
 MIDDLE = KEYFRAMES // BATCH // 2
 RESUME_LIMIT_S, ROUNDS = 2.0, 3
-NAMES = ("reference", "webdataset", "webdataset_1", "webdataset_2", "ours", "ours_1", "ours_2")
-"""What reads, and with how many worker processes."""
+NAMES = ("reference", "webdataset", "webdataset_1", "webdataset_2", "ours", "ours_1", "ours_2", "reduced")
+"""What reads, and with how many worker processes. `reduced` is ours with JPEGs decoded at a reduced size."""
 MODULES = (
     "minio",
     "olivine.artifacts",
@@ -58,7 +59,7 @@ def run() -> list[dict[str, Any]]:
             os.environ.clear()
             os.environ.update(before)
     found = {name: least([one[name] for one in rounds]) for name in NAMES}
-    return [line for name in NAMES if name.startswith("ours") for line in lines(name, found)]
+    return [line for name in NAMES if name.startswith(("ours", "reduced")) for line in lines(name, found)]
 
 
 def least(rounds: list[dict[str, Any]]) -> dict[str, Any]:
@@ -69,8 +70,9 @@ def least(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 def lines(name: str, found: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of ours with some number of workers."""
-    ours, others = found[name], [name.replace("ours", "webdataset")]
-    if name == "ours":
+    ours = found[name]
+    others = [name.replace("ours", "webdataset")] if name.startswith("ours") else []
+    if name in ("ours", "reduced"):
         others.append("reference")
     rows = []
     for other in others:
@@ -139,12 +141,12 @@ def measure(contender: str, folder: str) -> dict[str, Any]:
     return found if workers else found | {"peak_mb": peak_mb}
 
 
-def ours(folder: Path, workers: int, first: int) -> Iterable[Any]:
+def ours(folder: Path, workers: int, first: int, images: str = "ours_full") -> Iterable[Any]:
     """Pretraining's own loader."""
     from olivine.pretrain.loader import Loader
     from olivine.training.order import Order
 
-    samples = w7_loader.samples_of(*w7_loader.packs(folder), "ours_full")
+    samples = w7_loader.samples_of(*w7_loader.packs(folder), images)
     tokens = [w7_loader.token(number) for number in range(KEYFRAMES)]
     return Loader(samples, tokens, Order(KEYFRAMES, BATCH, 1, 0).batches(first), 1, workers)
 
@@ -223,6 +225,7 @@ CONTENDERS: dict[str, Callable[[Path, int, int], Iterable[Any]]] = {
     "reference": reference,
     "webdataset": webdataset,
     "ours": ours,
+    "reduced": partial(ours, images="ours_reduced"),
 }
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Who hangs: every process says where it is, and when the one that is furthest behind stands still, all of them fail.
 
-A process in a collective waits for the others and cannot tell who is missing; its watching thread can.
+A process in a collective waits for the others and cannot tell who is missing; its watching thread can. That thread also
+says once a second that it lives: a process that is stopped, or whose machine is gone, is found wherever it was.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ class Watch:
     ) -> None:
         self._rank, self._size, self._hang_s = rank, size, hang_s
         self._fail = fail or _end
-        self._moves, self._doing = 0, "start"
+        self._moves, self._doing, self._beats = 0, "start", 0
         self._store = _own_connection(peers) if size > 1 else None
         self._over = threading.Event()
         self._changed: dict[int, tuple[list[Any], float]] = {}
+        self._heard_beats: dict[int, tuple[int, float]] = {}
         self._last: Counter[int] = Counter()
         self._looks = 0
         self._thread = threading.Thread(target=self._run, name="olivine-watch", daemon=True)
@@ -75,7 +77,8 @@ class Watch:
 
     def _tell(self) -> None:
         assert self._store is not None
-        self._store.set(f"olivine/watch/{self._rank}", json.dumps([self._moves, self._doing]))
+        self._beats += 1
+        self._store.set(f"olivine/watch/{self._rank}", json.dumps([self._moves, self._doing, self._beats]))
 
     def _heard(self) -> dict[int, list[Any]]:
         assert self._store is not None
@@ -83,9 +86,12 @@ class Watch:
         return {rank: json.loads(self._store.get(key)) for rank, key in keys.items() if self._store.check([key])}
 
     def look(self, heard: dict[int, list[Any]], now_s: float) -> PeerError | None:
-        """What to fail with, given `[moves, doing]` of each process that was heard of, at a time [s]."""
+        """What to fail with, given `[moves, doing, beats]` of each process that was heard of, at a time [s]."""
+        if silent := self._silent(heard, now_s):
+            doing = heard[silent[0]][1]
+            return _problem(self._hang_s, f"{_ranks(silent)} hangs in {doing} and the others wait for it")
         for rank in range(self._size):
-            place = heard.get(rank, [0, "start"])
+            place = heard.get(rank, [0, "start"])[:2]
             if rank not in self._changed or self._changed[rank][0] != place:
                 self._changed[rank] = (place, now_s)
         fewest = min(place[0] for place, _ in self._changed.values())
@@ -96,12 +102,18 @@ class Watch:
         doing = self._changed[behind[0]][0][1]
         if still_s < self._hang_s * _PATIENCE.get(doing.split()[0], 1.0):
             return None
-        names = ", ".join(map(str, behind))
         if len(behind) == self._size:
             what = f"no rank is behind the others, all {self._size} hang in {doing}: look at the network"
         else:
-            what = f"rank {names} hangs in {doing} and the others wait for it"
-        return PeerError(f"no progress for {still_s:.0f} s: {what}. Run the same command again to go on.")
+            what = f"{_ranks(behind)} hangs in {doing} and the others wait for it"
+        return _problem(still_s, what)
+
+    def _silent(self, heard: dict[int, list[Any]], now_s: float) -> list[int]:
+        """Those whose thread has not said for `hang_s` that it lives, of all that ever did."""
+        for rank, (_, _, beats) in heard.items():
+            if self._heard_beats.get(rank, (0, 0.0))[0] != beats:
+                self._heard_beats[rank] = (beats, now_s)
+        return [rank for rank, (_, at_s) in sorted(self._heard_beats.items()) if now_s - at_s >= self._hang_s]
 
     def _count_slow(self, behind: list[int]) -> None:
         self._looks += 1
@@ -115,6 +127,14 @@ class Watch:
                 print(json.dumps({"slow_rank": rank, "share_of_looks_behind": share}), file=sys.stderr, flush=True)
         self._looks = 0
         self._last.clear()
+
+
+def _ranks(ranks: list[int]) -> str:
+    return f"rank {', '.join(map(str, ranks))}"
+
+
+def _problem(still_s: float, what: str) -> PeerError:
+    return PeerError(f"no progress for {still_s:.0f} s: {what}. Run the same command again to go on.")
 
 
 def _own_connection(peers: Any) -> Any:

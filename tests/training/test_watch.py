@@ -17,6 +17,10 @@ class _Looking(Watch):
     def __init__(self, size, hang_s):
         super().__init__(0, size, _NoStore(), hang_s)
 
+    def look(self, heard, now_s, silent=()):
+        beats = {rank: 0 if rank in silent else now_s for rank in heard}
+        return super().look({rank: [*place, beats[rank]] for rank, place in heard.items()}, now_s)
+
 
 class _NoStore:
     pass
@@ -29,6 +33,16 @@ def test_the_rank_that_is_behind_is_named_in_under_120_s():
     problem = looking.look({0: here, 1: here, 2: behind}, 91.0)
     assert "rank 2 hangs in forward of step 3 and the others wait for it" in str(problem)
     assert problem.exit_code == 75
+
+
+def test_a_rank_that_says_nothing_is_named_wherever_it_was():
+    looking, here = watch(), [7, "checkpoint of step 3"]
+    everybody = dict.fromkeys(range(3), here)
+    assert looking.look(everybody, 1.0) is None
+    for now_s in range(2, 91):
+        assert looking.look(everybody, float(now_s), silent={1}) is None
+    problem = looking.look(everybody, 93.0, silent={1})
+    assert "rank 1 hangs in checkpoint of step 3 and the others wait for it" in str(problem)
 
 
 def test_whoever_goes_on_slowly_does_not_hang():
