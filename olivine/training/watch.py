@@ -53,6 +53,8 @@ class Watch:
 
     def __enter__(self) -> Watch:
         if self._store is not None:
+            # At once: whoever never spoke may still be starting, which may take long.
+            self._tell()
             self._thread.start()
         return self
 

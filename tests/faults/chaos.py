@@ -165,7 +165,11 @@ FAULTS: tuple[Kills | Tests | Script, ...] = (
     Script("F10", "torch_load", "torch_bits_worker.py", (10_000,)),
     Tests("F12", "tests/faults/test_store_disk_full.py", "one clear error, nothing half published"),
     Tests("F13", "tests/ingest/test_pack.py tests/ingest/test_stage.py", "bad frames listed, more than 5 % fail"),
-    Tests("F24", "tests/properties tests/training/test_order.py tests/training/test_optimiser_shards.py", "no counter-example"),
+    Tests(
+        "F24",
+        "tests/properties tests/training/test_order.py tests/training/test_optimiser_shards.py",
+        "no counter-example",
+    ),
 )
 
 
