@@ -312,3 +312,11 @@ def test_the_first_process_of_a_container_ends_on_sigterm() -> None:
     program = "import os, signal; os.getpid = lambda: 1; from olivine.cli import program; "
     program += "program.app = lambda **_: signal.raise_signal(signal.SIGTERM); program.main()"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 128 + signal.SIGTERM
+
+
+def test_the_help_waits_for_nothing_that_a_command_imports() -> None:
+    heavy = ("torch", "numpy", "pyarrow", "PIL", "pydantic", "obstore", "kfp")
+    program = "import sys; sys.argv = ['olivine', '--help']; from olivine.cli import main\ntry: main()\nfinally: "
+    program += f"sys.exit(' '.join(name for name in {heavy} if name in sys.modules) or 0)"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")
