@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from olivine import cli
+from olivine.cli import program
 
 
 @pytest.fixture
@@ -16,13 +16,13 @@ def olivine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     """Call the command line in this process: (exit code, stdout, stderr)."""
 
     # It is of the whole process, and this one goes on to other tests.
-    monkeypatch.setattr(cli, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(program, "keep_freed_memory", lambda: None)
 
     def call(*arguments: Any) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["olivine", *map(str, arguments)])
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            program.main()
         out, err = capsys.readouterr()
         code = end.value.code or 0
         assert isinstance(code, int)

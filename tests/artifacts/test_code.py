@@ -19,7 +19,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = tmp_path / "olivine"
     for name in (
         "errors.py",
-        "cli.py",
+        "cli/chain.py",
         "ingest/stage.py",
         "weigh/stage.py",
         "points/project.py",
@@ -47,7 +47,9 @@ def test_what_a_stage_can_run_changes_its_digest(package: Path, name: str) -> No
     assert code_digest("weigh") != before
 
 
-@pytest.mark.parametrize("name", ["ingest/stage.py", "cli.py", "platform/kfp.py", "points/notes.txt", "detect/find.py"])
+@pytest.mark.parametrize(
+    "name", ["ingest/stage.py", "cli/chain.py", "platform/kfp.py", "points/notes.txt", "detect/find.py"]
+)
 def test_what_it_cannot_run_does_not(package: Path, name: str) -> None:
     before = code_digest("weigh")
     (package / name).write_text("changed")

@@ -15,6 +15,7 @@ pytest.importorskip("kfp", reason="no kfp: the extra olivine[pipeline] is not in
 from fake_kfp import FakeKfp
 
 from olivine import cli
+from olivine.errors import UsageError
 from olivine.platform.schedule import read_schedules
 
 IMAGE = "registry.example/olivine@sha256:" + "0" * 64
@@ -215,5 +216,5 @@ def test_the_schedule_of_the_documents_is_one(olivine, fake: FakeKfp, tmp_path: 
 def test_files_that_are_wrong(tmp_path: Path, text: str, said: str) -> None:
     path = tmp_path / "schedules.yaml"
     path.write_text(text)
-    with pytest.raises(cli.UsageError, match=said):
+    with pytest.raises(UsageError, match=said):
         read_schedules(path)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from olivine.cli_label import view as view_command
+from olivine.cli.label import view as view_command
 from olivine.drives import CAMERAS
 from olivine.errors import ConfigError, UsageError
 from olivine.packs import Pack, bytes_array

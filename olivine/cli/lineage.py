@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Literal
 
 import typer
 
-from olivine.cli_options import JsonOption, StoreOption
+from olivine.cli.options import JsonOption, StoreOption
 
 lineage_app = typer.Typer(
     help="What made what: from drives to numbers and back, out of the store.", no_args_is_help=True
@@ -15,7 +15,7 @@ lineage_app = typer.Typer(
 drives_app = typer.Typer(help="Drives: withdraw one, list what is withdrawn.", no_args_is_help=True)
 
 MirrorOption = Annotated[bool, typer.Option("--mirror", help="Ask the local mirror (`olivine lineage mirror`).")]
-OutOption = Annotated[Optional[Path], typer.Option(help="File to write; default: the terminal.")]  # noqa: UP045
+OutOption = Annotated[Path | None, typer.Option(help="File to write; default: the terminal.")]
 NameArgument = Annotated[str, typer.Argument(help="Id of an artifact of any stage, or its first 6 or more characters.")]
 
 
@@ -53,7 +53,7 @@ def impact(
 def verify(
     artifact: NameArgument,
     keys: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Folder of public keys (PEM): one of them must have signed each statement."),
     ] = None,
     store: StoreOption = "./store",

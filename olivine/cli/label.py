@@ -1,22 +1,73 @@
-"""What goes around the stage `label`: weights, other thresholds, and a page that shows what the labels are."""
+"""The stage `label`, and what goes around it: weights, other thresholds, and views of what the labels are."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
-from olivine.cli_options import StoreOption
+from olivine.cli.options import (
+    DrivesOption,
+    ExecutorOption,
+    JsonOption,
+    RecipeOption,
+    SetOption,
+    StoreOption,
+    id_option,
+)
+from olivine.cli.stage import run_stage
+from olivine.stages import BY_WORD
 
 label_app = typer.Typer(invoke_without_command=True)
 
-WeakLabelsOption = Annotated[str, typer.Option(help="Id of the weak labels, or its first 6 or more characters.")]
-SetOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
+WeakLabelsOption = Annotated[str, id_option("weak labels")]
+ComposeOption = Annotated[
+    list[str] | None,
     typer.Option("--set", "-s", help="Change one field: label.compose.field=value. May be repeated."),
 ]
+
+_HELP = f"""{BY_WORD["label"].summary}
+
+Without classes, on any machine: `olivine label fetch-weights mobile_sam`, then
+`olivine label --drives ID --segmenter mobile_sam`.
+
+With classes: `olivine label fetch-weights grounding-dino-tiny` prints the settings of the detector; then
+`olivine label --drives ID --segmenter mobile_sam --set label.labeler=grounded_sam` and those settings."""
+
+
+@label_app.callback(help=_HELP)
+def label(
+    context: typer.Context,
+    drives: DrivesOption = "",
+    segmenter: Annotated[
+        str,
+        typer.Option(
+            help="mobile_sam, sam or sam2: short for label.segmenter.name; alone, for its masks without classes."
+        ),
+    ] = "",
+    store: StoreOption = "./store",
+    recipe: RecipeOption = "olivine",
+    set_: SetOption = None,
+    as_json: JsonOption = False,
+    executor_input: ExecutorOption = None,
+) -> None:
+    """The stage `label`."""
+    if context.invoked_subcommand is None:
+        settings = [*_segmenter_settings(segmenter, set_ or []), *(set_ or [])]
+        ids = {"drives": drives}
+        run_stage("label", executor_input, as_json, store=store, recipe=recipe, settings=settings, ids=ids)
+
+
+def _segmenter_settings(segmenter: str, settings: list[str]) -> list[str]:
+    """A segmenter by itself finds masks without classes; with a labeler that was chosen it cuts out its boxes."""
+    if not segmenter:
+        return []
+    named = [f"label.segmenter.name={segmenter.replace('-', '_')}"]
+    if any(setting.startswith("label.labeler=") for setting in settings):
+        return named
+    return [*named, "label.labeler=none", "label.superpixels=automatic"]
 
 
 @label_app.command("fetch-weights")
@@ -52,7 +103,7 @@ def digest(path: Annotated[Path, typer.Argument(help="A file or folder of weight
 def recompose(
     weak_labels: WeakLabelsOption,
     store: StoreOption = "./store",
-    set_: SetOption = None,
+    set_: ComposeOption = None,
 ) -> None:
     """Apply other thresholds to instances that were found before, without running a model."""
     from olivine.label.recompose import recompose as compose_anew

@@ -1,14 +1,14 @@
-"""Commands about predictions: write them in official layouts, score what anyone wrote, and tabulate the scores."""
+"""Commands about predictions: write them, and score them: anyone's, or a segmenter's on corrupted sweeps."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from olivine.cli_options import JsonOption, StoreOption
+from olivine.cli.options import JsonOption, StoreOption, id_option
 from olivine.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 score_app = typer.Typer(help="Score predictions made by anyone, by the official definition.", no_args_is_help=True)
 
+SegmenterOption = Annotated[str, id_option("segmenter")]
+
 
 def predict(
-    drives: Annotated[str, typer.Option(help="Id of the drives to predict on, or its first 6 or more characters.")],
-    segmenter: Annotated[str, typer.Option(help="Id of the segmenter, or its first 6 or more characters.")],
+    drives: Annotated[str, id_option("drives to predict on")],
+    segmenter: SegmenterOption,
     out: Annotated[Path, typer.Option(help="Folder to write; it may not be there yet.")],
     split: Annotated[Literal["test", "select"], typer.Option(help="What to predict; needs no hand labels.")] = "test",
     store: StoreOption = "./store",
@@ -37,12 +39,12 @@ def predict(
 
 
 def robustness(
-    drives: Annotated[str, typer.Option(help="Id of the drives, or its first 6 or more characters.")],
-    segmenter: Annotated[str, typer.Option(help="Id of the segmenter, or its first 6 or more characters.")],
+    drives: Annotated[str, id_option("drives")],
+    segmenter: SegmenterOption,
     split: Annotated[Literal["test", "select"], typer.Option(help="What to score; needs hand labels.")] = "test",
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the corruptions.")] = 0,
     baseline: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="What this command printed with --json for another segmenter: gives mCE against it."),
     ] = None,
     store: StoreOption = "./store",
@@ -77,28 +79,6 @@ def _find_model(store: str, drives: str, segmenter: str) -> tuple[Artifact, Arti
     given = find_artifact(opened, "ingest", drives, "drives")
     refuse_withdrawn(opened, {"drives": given})
     return given, find_artifact(opened, "finetune", segmenter, "segmenter")
-
-
-def table(
-    metrics: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="Id of metrics, as `olivine evaluate` printed it; once for each arm and seed."),
-    ] = None,
-    scores: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(help="ARM:SEED=FILE with what `olivine score ... --json` printed. May be repeated."),
-    ] = None,
-    baseline: Annotated[str, typer.Option(help="Arm that the others are compared with, seed by seed.")] = "",
-    out: Annotated[
-        Optional[list[Path]],  # noqa: UP045
-        typer.Option(help="File to write: .md, .tex, .csv or .json. May be repeated."),
-    ] = None,
-    store: StoreOption = "./store",
-) -> None:
-    """Compare arms class by class: mean, deviation, best and second best, paired differences."""
-    from olivine.report.arms_command import run_table
-
-    print(run_table(store, metrics or [], scores or [], baseline, out or []), end="")
 
 
 @score_app.command("nuscenes-lidarseg")
@@ -138,7 +118,7 @@ def score_kitti_object(
     predictions: Annotated[Path, typer.Option(help="Folder of 000000.txt ..., 16 fields a line, the last a score.")],
     ground_truth: Annotated[Path, typer.Option(help="The benchmark's label_2.")],
     frames: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="List of frames that must be there, as ImageSets/val.txt; default: those predicted."),
     ] = None,
     as_json: JsonOption = False,

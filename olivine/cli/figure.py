@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Optional
+from typing import Annotated, Literal
 
 import typer
 
-from olivine.cli_options import StoreOption
+from olivine.cli.options import BackboneOption, MetricsOption, StoreOption, id_option
 
 figure_app = typer.Typer(
     help="Draw a figure of the paper from artifacts: a page (.html) or a drawing (.svg).", no_args_is_help=True
 )
 
-MetricsOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
-    typer.Option(help="Id of metrics, as `olivine evaluate` printed it; once for each arm and seed."),
-]
-BackboneOption = Annotated[str, typer.Option(help="Id of the backbone, or its first 6 or more characters.")]
 BackbonesOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(help="Id of a backbone, or its first 6 or more characters; once for each."),
 ]
-WeakLabelsOption = Annotated[str, typer.Option(help="Id of the weak labels, or its first 6 or more characters.")]
+WeakLabelsOption = Annotated[str, id_option("weak labels")]
 KeyframesOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         help="Token of a keyframe, or its first 6 or more characters; may be repeated. Default: spread evenly."
     ),
@@ -33,8 +28,6 @@ PaletteOption = Annotated[
     Literal["official", "safe"],
     typer.Option(help="Colours of classes: the data set's own, or those that colour-blind people tell apart."),
 ]
-
-
 OutOption = Annotated[Path, typer.Option(help="The file to write: .html or .svg.")]
 
 
@@ -137,7 +130,7 @@ def weak_labels_figure(
     weak_labels: WeakLabelsOption,
     keyframe: KeyframesOption = None,
     camera: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(help="Camera to look through; may be repeated. Default: CAM_FRONT and CAM_BACK_LEFT."),
     ] = None,
     palette: PaletteOption = "official",
@@ -152,7 +145,7 @@ def weak_labels_figure(
 
 @figure_app.command()
 def density(
-    density_weights: Annotated[str, typer.Option(help="Id of the density weights, or its first 6 or more characters.")],
+    density_weights: Annotated[str, id_option("density weights")],
     store: StoreOption = "./store",
     out: OutOption = Path("density.html"),
 ) -> None:

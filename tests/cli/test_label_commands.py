@@ -7,8 +7,7 @@ import subprocess
 
 import pytest
 
-from olivine.cli import _segmenter_settings
-from olivine.cli_label import digest, fetch_weights
+from olivine.cli.label import _segmenter_settings, digest, fetch_weights
 from olivine.errors import ConfigError, UsageError
 from olivine.models.vfm.fetch import SOURCES
 from olivine.models.weights_path import weights_digest

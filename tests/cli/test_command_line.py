@@ -13,8 +13,8 @@ import pytest
 import typer
 from chain import VERSION, Chain, command_line, damage
 
-from olivine import cli
 from olivine.artifacts import open_artifact
+from olivine.cli import app
 from olivine.recipes import METHODS, RECIPES, SCALES
 from olivine.stages import WORDS
 from olivine.store import open_store
@@ -29,7 +29,7 @@ def commands(group, path=()):
             yield (*path, name), command
 
 
-ALL = dict(commands(typer.main.get_command(cli.app)))
+ALL = dict(commands(typer.main.get_command(app)))
 
 
 def test_every_stage_is_a_command():
@@ -309,6 +309,14 @@ def test_as_a_user_calls_it(chain):
 
 def test_the_first_process_of_a_container_ends_on_sigterm() -> None:
     # The kernel keeps a signal without a handler from such a process: it needs one, whose exit code is what is seen here.
-    program = "import os, signal; os.getpid = lambda: 1; from olivine import cli; "
-    program += "cli.app = lambda **_: signal.raise_signal(signal.SIGTERM); cli.main()"
+    program = "import os, signal; os.getpid = lambda: 1; from olivine.cli import program; "
+    program += "program.app = lambda **_: signal.raise_signal(signal.SIGTERM); program.main()"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 128 + signal.SIGTERM
+
+
+def test_the_help_waits_for_nothing_that_a_command_imports() -> None:
+    heavy = ("torch", "numpy", "pyarrow", "PIL", "pydantic", "obstore", "kfp")
+    program = "import sys; sys.argv = ['olivine', '--help']; from olivine.cli import main\ntry: main()\nfinally: "
+    program += f"sys.exit(' '.join(name for name in {heavy} if name in sys.modules) or 0)"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (0, "")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from olivine.cli_options import JsonOption, StoreOption
+from olivine.cli.options import JsonOption, StoreOption, id_option
+from olivine.cli.stage import print_artifact
 
 if TYPE_CHECKING:
     from olivine.artifacts import Artifact
@@ -19,11 +19,11 @@ detect_app = typer.Typer(help="3D detection on KITTI: what a pretrained VoxelNet
 
 RecipeOption = Annotated[str, typer.Option(help="Recipe of detection: second, or tiny_cpu to see that it runs.")]
 SetOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option("--set", "-s", help="Change one field of the recipe: step.field=value. May be repeated."),
 ]
-FramesOption = Annotated[str, typer.Option(help="Id of the frames, or its first 6 or more characters.")]
-DetectorOption = Annotated[str, typer.Option(help="Id of the detector, or its first 6 or more characters.")]
+FramesOption = Annotated[str, id_option("frames")]
+DetectorOption = Annotated[str, id_option("detector")]
 
 
 @detect_app.command()
@@ -39,7 +39,7 @@ def ingest(
     from olivine.recipes.detection import load_detect_recipe
     from olivine.store import open_store
 
-    _print_artifact(pack_frames(kitti, open_store(store), load_detect_recipe(recipe, set_).ingest), as_json)
+    print_artifact(pack_frames(kitti, open_store(store), load_detect_recipe(recipe, set_).ingest), as_json)
 
 
 @detect_app.command()
@@ -61,7 +61,7 @@ def finetune(
     from olivine.steps import refuse_withdrawn
 
     refuse_withdrawn(opened, {"drives": given} | ({"start": start} if start else {}))
-    _print_artifact(run(given, start, chosen), as_json)
+    print_artifact(run(given, start, chosen), as_json)
 
 
 @detect_app.command()
@@ -101,13 +101,13 @@ def evaluate(
     model = _find(opened, "finetune", detector, "detector")
     from olivine.detect.evaluate import run
 
-    _print_artifact(run(given, model, chosen), as_json)
+    print_artifact(run(given, model, chosen), as_json)
 
 
 @detect_app.command()
 def table(
     metrics: Annotated[
-        Optional[list[str]],  # noqa: UP045
+        list[str] | None,
         typer.Option(help="Id of metrics, as `olivine detect evaluate` printed it; once for each seed."),
     ] = None,
     store: StoreOption = "./store",
@@ -137,16 +137,3 @@ def _find(store: Store, stage: str, name: str, kind: str) -> Artifact:
     from olivine.artifacts import find_artifact
 
     return find_artifact(store, stage, name, kind)
-
-
-def _print_artifact(artifact: Artifact, as_json: bool) -> None:
-    from olivine.steps import describe
-
-    found = describe(artifact)
-    if as_json:
-        print(json.dumps(found))
-        return
-    for item in found["quarantined"]:
-        print(f"left out {item['frame']}: {item['reason']}", file=sys.stderr)
-    print(", ".join(f"{value} {name}" for name, value in found["counts"].items()), file=sys.stderr)
-    print(f"{found['kind']} {found['id']}")
