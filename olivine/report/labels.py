@@ -87,7 +87,7 @@ def render_labels(drives_artifact: Artifact, labels: Artifact, other: Artifact |
             models=_models(labels),
             num_keyframes=len(labelled),
             counts=counts,
-            legend=[*swatches, Swatch("no weak label", UNLABELLED), Swatch("in no image", NOT_SEEN)],
+            swatches=[*swatches, Swatch("no weak label", UNLABELLED), Swatch("in no image", NOT_SEEN)],
             bars=_bars(labels, swatches),
             confidence=_confidence(counts),
             agreement=agree(counts.by_truth, names, class_of),

@@ -15,7 +15,6 @@ from olivine.report.figures.density import draw_density
 from olivine.report.figures.distribution import draw_distribution
 from olivine.report.figures.embeddings import Method, Split, draw_embeddings
 from olivine.report.figures.errors import draw_errors
-from olivine.report.figures.palette import Palette
 from olivine.report.figures.pipeline import draw_pipeline
 from olivine.report.figures.similarity import Similarities, read_similarities
 from olivine.report.figures.similarity_maps import draw_similarity
@@ -23,6 +22,7 @@ from olivine.report.figures.similarity_page import similarity_page
 from olivine.report.figures.weak_labels import draw_weak_labels_figure
 from olivine.report.figures.write import STYLE, write_figure
 from olivine.report.page import environment, write_whole
+from olivine.report.palette import Palette
 from olivine.report.trace import open_input
 from olivine.store import Store, open_store
 
