@@ -10,7 +10,6 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from olivine import __version__
 from olivine.artifacts import Artifact, find_artifact
 from olivine.drives import CAMERAS, Drives
 from olivine.errors import UsageError
@@ -79,8 +78,6 @@ def render_labels(drives_artifact: Artifact, labels: Artifact, other: Artifact |
         environment()
         .get_template("labels.html")
         .render(
-            version=__version__,
-            style=(Path(__file__).parent / "page.css").read_text(),
             labels=labels,
             other=other,
             summary=labels.manifest.summary,
