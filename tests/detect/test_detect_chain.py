@@ -19,6 +19,7 @@ from olivine.artifacts.withdrawn import withdraw
 from olivine.detect import evaluate, finetune
 from olivine.detect.frames import pack_frames
 from olivine.detect.network import build_detector
+from olivine.detect.results import write_results
 from olivine.detect.seeds import summarize_seeds, summary_lines
 from olivine.detect.start import start_from
 from olivine.errors import DataError, Interrupted, UsageError
@@ -296,6 +297,17 @@ class Rescored(StoreSource):
 
     def manifest(self, place):
         return self.scores.get(place.id) or super().manifest(place)
+
+
+def test_frames_that_were_trained_on_may_be_predicted(frames, tmp_path, capsys):
+    made = finetune.run(frames, None, recipe("finetune.epochs=1").finetune)
+    assert write_results(frames, made, recipe().evaluate, tmp_path / "val") == 1
+    assert "trained on" not in capsys.readouterr().err
+    assert write_results(frames, made, recipe("evaluate.split=train").evaluate, tmp_path / "train") == 2
+    said = (
+        f"note: 2 of the 2 frames of 'train' are among those that detector {made.id[:12]} was trained on (first 000001)"
+    )
+    assert said in capsys.readouterr().err
 
 
 def test_nothing_is_made_of_what_was_withdrawn(olivine, root, frames):
