@@ -156,7 +156,7 @@ def drives_list(store: StoreOption = "./store", as_json: JsonOption = False) -> 
 
 
 def card(artifact: NameArgument, out: OutOption = None, store: StoreOption = "./store") -> None:
-    """Write the model card of a backbone or segmenter, from its records."""
+    """Write the model card of a backbone, segmenter or detector, from its records."""
     from olivine.lineage.command import run_card
 
     run_card(store, artifact, out)

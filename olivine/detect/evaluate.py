@@ -10,7 +10,7 @@ from typing import Any
 from olivine.artifacts import Artifact, begin, canonical_json, sha256_hex
 from olivine.detect.frames import Frames
 from olivine.detect.recipe import DetectionRecipe
-from olivine.detect.results import predict_split
+from olivine.detect.results import predict_split, trained_on
 from olivine.errors import UsageError
 from olivine.metrics.kitti_object import score_kitti_object
 from olivine.packs import Entry, build_shard, index_bytes
@@ -57,8 +57,7 @@ def run(frames: Artifact, detector: Artifact, recipe: DetectionRecipe) -> Artifa
 def _count_trained_on(frames: Frames, detector: Artifact, split: str) -> int:
     """Frames of the split that the detector was trained on: none, or all when it was trained on this very split."""
     names, manifest = frames.names(split), detector.manifest
-    # Whatever the artifact is, a name stands for one frame of the benchmark.
-    known = sorted(set(names) & set(json.loads(detector.read("frames.json"))))
+    known = trained_on(names, detector)
     own = manifest.inputs["frames"].id, manifest.recipe["split"]
     if known and own != (frames.artifact.id, split):
         raise UsageError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +28,11 @@ def load_detector(artifact: Artifact) -> tuple[Detector, DetectorRecipe]:
     detector = build_detector(recipe)
     detector.load_state_dict(bytes_tensors(artifact.read("detector.safetensors"), "detector"))
     return detector.to("cuda" if torch.cuda.is_available() else "cpu").eval(), recipe
+
+
+def trained_on(names: Sequence[str], detector: Artifact) -> list[str]:
+    """Those of the frames that the detector was trained on: a name stands for one frame of the benchmark."""
+    return sorted(set(names) & set(json.loads(detector.read("frames.json"))))
 
 
 def predict_split(frames: Frames, detector: Artifact, recipe: DetectionRecipe) -> Iterator[tuple[str, str]]:
@@ -61,11 +68,20 @@ def result_text(frame: Frame, found: Detections, kinds: Sequence[str]) -> str:
 def write_results(frames: Artifact, detector: Artifact, recipe: DetectionRecipe, folder: Path) -> int:
     """Predict a split into a new folder of `000123.txt`, which is there whole or not at all; return how many frames.
 
+    It says how many of them the detector was trained on: such predictions are in order, a score of them is not.
+
     Raises:
         UsageError: the folder is there already, or the split has no frame.
     """
     if folder.exists():
         raise UsageError(f"{folder} is there already: give --out a new folder, so that no other predictions mix in.")
+    names = Frames(frames).names(recipe.split)
+    if known := trained_on(names, detector):
+        print(
+            f"note: {len(known)} of the {len(names)} frames of {recipe.split!r} are among those that detector "
+            f"{detector.id[:12]} was trained on (first {known[0]}): a score of these predictions would be too high.",
+            file=sys.stderr,
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as partial:
         whole = Path(partial) / "whole"

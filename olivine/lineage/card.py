@@ -9,6 +9,7 @@ from typing import Any
 
 from olivine.artifacts import Manifest
 from olivine.errors import UsageError
+from olivine.lineage.card_detection import AP_HEADING, ap_lines, ap_rows, frames_lines
 from olivine.lineage.diff import flatten
 from olivine.lineage.impact import MODELS
 from olivine.lineage.source import Place, StoreSource
@@ -51,11 +52,12 @@ def render_card(store: Store, place: Place) -> str:
         "Written from the records of the store; no line was typed.",
         "",
         *_section("Withdrawn", withdrawn_behind(store, place)),
-        *_section("Data", _data_lines(behind)),
+        *_section("Data", [*_data_lines(behind), *frames_lines(behind)]),
         *_section("Licences", _licence_lines(_licences(behind))),
         *_section("Weak labels", _label_lines(behind)),
-        *_section("Metrics", _metric_lines(source, place)),
-        *_category_table(source, place),
+        *_section("Metrics", [*_metric_lines(source, place), *ap_lines(source, place)]),
+        *_table(("category", "split", "IoU [%]"), _category_rows(source, place)),
+        *_table(AP_HEADING, ap_rows(source, place)),
         *_section("Cost", _cost_lines(source, behind)),
         *_section("Limits", _limit_lines(behind)),
         *_section("Make it again", _again_lines(model)),
@@ -149,7 +151,7 @@ def _metric_lines(source: StoreSource, place: Place) -> Iterable[str]:
         yield f"mIoU {100 * fmean(values):.2f} %{spread} on the split {split}{tuned}{probe}, {len(values)} seed(s)."
 
 
-def _category_table(source: StoreSource, place: Place) -> list[str]:
+def _category_rows(source: StoreSource, place: Place) -> list[list[str]]:
     """IoU by category and split, the mean over all that was evaluated."""
     found: dict[tuple[str, str], list[float | None]] = {}
     for item in _metrics(source, place):
@@ -158,9 +160,15 @@ def _category_table(source: StoreSource, place: Place) -> list[str]:
     rows = []
     for (split, category), values in found.items():
         present = [value for value in values if value is not None]
-        shown = f"{100 * fmean(present):.2f}" if present else "absent"
-        rows.append(f"| {_plain(category)} | {_plain(split)} | {shown} |")
-    return ["| category | split | IoU [%] |", "|---|---|---|", *rows, ""] if rows else []
+        rows.append([category, split, f"{100 * fmean(present):.2f}" if present else "absent"])
+    return rows
+
+
+def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    if not rows:
+        return []
+    lines = (f"| {' | '.join(map(_plain, row))} |" for row in rows)
+    return [f"| {' | '.join(heading)} |", "|---" * len(heading) + "|", *lines, ""]
 
 
 def _cost_lines(source: StoreSource, behind: Sequence[Manifest]) -> Iterable[str]:
@@ -186,11 +194,14 @@ def _limit_lines(behind: Sequence[Manifest]) -> Iterable[str]:
             yield f"STAND-IN: {note}"
         if item.code.dirty:
             yield f"{item.kind} {item.id[:12]} was made by code with changes that were not committed."
+    if behind[-1].kind == "detector":
+        yield "Trained on what one camera ahead shows of each sweep: nothing is known of objects elsewhere."
 
 
 def _again_lines(model: Manifest) -> Iterable[str]:
     ports = " ".join(f"--{port.replace('_', '-')} {ref.id[:12]}" for port, ref in model.inputs.items())
-    yield f"`olivine {model.stage} --store STORE {ports}` with the recipe below finds it or makes the same bytes."
+    command = f"detect {model.stage}" if model.kind == "detector" else model.stage
+    yield f"`olivine {command} --store STORE {ports}` with the recipe below finds it or makes the same bytes."
 
 
 def _commit(item: Manifest) -> str:

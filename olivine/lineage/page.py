@@ -7,14 +7,11 @@ from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-import olivine.report
-from olivine import __version__
 from olivine.artifacts import Manifest
 from olivine.lineage.diff import flatten
 from olivine.lineage.search import numbers_of
 from olivine.lineage.source import Source
+from olivine.report.page import environment
 from olivine.stages import SENSOR_KINDS
 
 _FOLDER = Path(__file__).parent
@@ -32,13 +29,9 @@ def render_page(source: Source, manifests: Iterable[Manifest], chosen: str = "",
         marked += [drive for ref in manifest.inputs.values() for drive in marks.get(ref.id, [])]
         marks[manifest.id] = list(dict.fromkeys(marked)) if manifest.kind in SENSOR_KINDS or manifest.inputs else []
         nodes.append(_node(source, manifest) | {"withdrawn": marks[manifest.id]})
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("page.html").render(
-        version=__version__,
+    template = environment(_FOLDER).get_template("page.html")
+    return template.render(
         store=source.url,
-        style=(Path(olivine.report.__file__).parent / "page.css").read_text(),
         script=(_FOLDER / "page.js").read_text(),
         count=len(nodes),
         # Inside a script element only "</" and "<!--" could end it: no "<" is left.

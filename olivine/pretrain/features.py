@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from olivine.artifacts import Artifact, Output, begin
+from olivine.artifacts.shards import cut_shards, finish_shards
 from olivine.drives import Drives
 from olivine.models.image import ImageEncoder, load_image_encoder
 from olivine.models.image.recipe import EncoderRecipe
@@ -27,16 +28,17 @@ def encode_images(drives: Artifact, tokens: list[str], recipe: EncoderRecipe, wo
     Every process encodes its share of the shards, so that none waits long for another; the first one publishes.
     """
     encoder = load_image_encoder(recipe, device=world.device)
-    shards = [tokens[start : start + _KEYFRAMES_PER_SHARD] for start in range(0, len(tokens), _KEYFRAMES_PER_SHARD)]
+    shards = cut_shards(tokens, _KEYFRAMES_PER_SHARD)
     out = _begin(drives, tokens, recipe, encoder)
     if isinstance(out, Output):
-        mine = list(enumerate(shards))[world.rank :: world.size]
-        with Progress("pretrain: encode images", sum(len(part) for _, part in mine), "keyframes") as progress:
-            for number, part in mine:
-                if out.load_part(f"shard-{number:05d}"):
-                    progress.skip(len(part))
-                else:
-                    _encode_shard(out, Drives(drives), encoder, part, number, recipe, progress)
+        mine = {number: shards[number] for number in list(shards)[world.rank :: world.size]}
+        with Progress("pretrain: encode images", sum(map(len, mine.values())), "keyframes") as progress:
+            finish_shards(
+                out,
+                mine,
+                progress,
+                lambda number, part: _encode_shard(out, Drives(drives), encoder, part, number, recipe, progress),
+            )
     wait_for_all()
     if world.is_first and isinstance(out, Output):
         _publish(out, drives, encoder, recipe, len(shards), len(tokens))
@@ -74,7 +76,7 @@ def _encode_shard(
     number: int,
     recipe: EncoderRecipe,
     progress: Progress,
-) -> None:
+) -> dict[str, Any]:
     entries = []
     for token in tokens:
         images = torch.stack([decode_at_encoder_size(jpeg, recipe) for jpeg in drives.images(token)])
@@ -84,4 +86,6 @@ def _encode_shard(
     path = f"image_features/{number:05d}.tar"
     data, rows = build_shard(path, entries)
     out.put(path, data)
-    out.save_part(f"shard-{number:05d}", [path], {"rows": rows})
+    note = {"rows": rows}
+    out.save_part(f"shard-{number:05d}", [path], note)
+    return note

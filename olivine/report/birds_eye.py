@@ -22,12 +22,16 @@ _NUM_COLOURS = 64
 
 @dataclass(frozen=True)
 class Picture:
-    """An image that stands in the page itself. `alt` says what it shows to those who cannot see it."""
+    """An image that stands in the page itself. `alt` says what it shows to those who cannot see it.
+
+    `safe_src` is the same image with its classes in the safe palette, for a page that has both.
+    """
 
     src: str
     alt: str
     width: int
     height: int
+    safe_src: str | None = None
 
 
 def draw_birds_eye(points_N4: NDArray[np.float32], rgb_N3: NDArray[np.uint8], alt: str) -> Picture:

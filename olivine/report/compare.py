@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from olivine import __version__
 from olivine.artifacts import Artifact
 from olivine.errors import UsageError
 from olivine.report.arms import paired_by_seed
@@ -187,8 +185,6 @@ def render_comparison(comparison: Comparison, title: str) -> str:
     template = environment().get_template("comparison.html")
     return template.render(
         title=title,
-        version=__version__,
-        style=(Path(__file__).parent / "page.css").read_text(),
         comparison=comparison,
         groups=GROUPS,
         seeds_for_a_claim=SEEDS_FOR_A_CLAIM,

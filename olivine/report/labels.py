@@ -10,7 +10,6 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from olivine import __version__
 from olivine.artifacts import Artifact, find_artifact
 from olivine.drives import CAMERAS, Drives
 from olivine.errors import UsageError
@@ -79,15 +78,13 @@ def render_labels(drives_artifact: Artifact, labels: Artifact, other: Artifact |
         environment()
         .get_template("labels.html")
         .render(
-            version=__version__,
-            style=(Path(__file__).parent / "page.css").read_text(),
             labels=labels,
             other=other,
             summary=labels.manifest.summary,
             models=_models(labels),
             num_keyframes=len(labelled),
             counts=counts,
-            legend=[*swatches, Swatch("no weak label", UNLABELLED), Swatch("in no image", NOT_SEEN)],
+            swatches=[*swatches, Swatch("no weak label", UNLABELLED), Swatch("in no image", NOT_SEEN)],
             bars=_bars(labels, swatches),
             confidence=_confidence(counts),
             agreement=agree(counts.by_truth, names, class_of),

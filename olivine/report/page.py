@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import errno
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from olivine import __version__
 from olivine.artifacts import Artifact
@@ -30,6 +33,7 @@ from olivine.report.weak import draw_weak_labels
 from olivine.store import Store
 
 _FOLDER = Path(__file__).parent
+STYLE = _FOLDER / "page.css"
 _SECONDS_A_MINUTE = 60
 
 
@@ -56,8 +60,6 @@ def render_report(store: Store, metrics: Sequence[Artifact], title: str) -> str:
         .get_template("page.html")
         .render(
             title=title,
-            version=__version__,
-            style=(_FOLDER / "page.css").read_text(),
             trace=traced,
             summary=summary,
             setting=read_setting(traced),
@@ -92,10 +94,10 @@ def _licences(traced: Trace) -> dict[str, list[str]]:
     return kinds
 
 
-def environment() -> jinja2.Environment:
-    """Templates of this folder, and the filters by which they write numbers."""
+def environment(*folders: Path) -> jinja2.Environment:
+    """Templates of `folders` and of this one, whose `base.html` is the frame of every page; filters for numbers."""
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
+        loader=jinja2.FileSystemLoader([*folders, _FOLDER]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -107,9 +109,15 @@ def environment() -> jinja2.Environment:
         "count": _format_count,
         "seconds": _format_seconds,
         "bytes": _format_bytes,
+        "script_hash": hash_script,
     }
-    made.globals["difference"] = difference
+    made.globals |= {"difference": difference, "version": __version__, "style": Markup(STYLE.read_text())}
     return made
+
+
+def hash_script(script: str) -> str:
+    """The digest by which a page's Content-Security-Policy names the one script that may run in it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def _format_count(number: int) -> str:

@@ -11,7 +11,7 @@ from olivine.drives import Drives
 from olivine.nuscenes_categories import IGNORE_CATEGORY
 from olivine.packs import Pack, bytes_array
 from olivine.report.birds_eye import Picture, draw_birds_eye
-from olivine.report.colours import colour_table, hand_classes, right_or_wrong
+from olivine.report.colours import colour_table, draw_in_palettes, hand_classes, right_or_wrong
 from olivine.report.trace import Run, Trace
 
 NUM_SCANS = 3
@@ -57,8 +57,11 @@ def _draw_scan(drives: Drives, token: str, runs: list[Run], predictions: dict[st
     scored_N = truth_N != IGNORE_CATEGORY
     points_N4 = drives.keyframe(token).points_N4[scored_N]
     scene = str(drives.column("scene")[token])
-    rgb_N3 = colour_table(hand_classes(drives.artifact), first_id=1)[truth_N[scored_N]]
-    truth = draw_birds_eye(points_N4, rgb_N3, f"{scene} from above: each point in the colour of its hand label.")
+    alt = f"{scene} from above: each point in the colour of its hand label."
+    truth = draw_in_palettes(
+        lambda swatches: draw_birds_eye(points_N4, colour_table(swatches, first_id=1)[truth_N[scored_N]], alt),
+        hand_classes(drives.artifact),
+    )
     maps = []
     for run in runs:
         category_N = bytes_array(predictions[run.arm].head(token)["category.npy"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from olivine.report.colours import (
     Swatch,
     colour_table,
     covered_by,
+    draw_in_palettes,
     right_or_wrong,
     weak_classes,
 )
@@ -109,7 +111,7 @@ def _draw_mask(plain: Image.Image, mask: bytes, what: str, swatches: list[Swatch
     with Image.open(io.BytesIO(mask)) as file:
         label_HW = np.asarray(file)
     alt = f"{what}, coloured by weak label: {_named(label_HW, swatches)}; grey is unlabelled."
-    return encode_jpeg(_shrink(_blend(plain, label_HW, swatches)), alt)
+    return draw_in_palettes(lambda chosen: encode_jpeg(_shrink(_blend(plain, label_HW, chosen)), alt), swatches)
 
 
 def _draw_pairs(
@@ -120,10 +122,13 @@ def _draw_pairs(
     mine_M = (keyframe.pair_pixel_M3[:, 0] == camera) & (label_M != _IGNORE_ID)
     place_K2 = (keyframe.pair_pixel_M3[mine_M, 1:] + 0.5) / np.array([plain.height, plain.width], np.float64)
     alt = f"{what}, dots coloured by weak label: {_named(label_M[mine_M], swatches)}; nothing is known elsewhere."
-    return draw_over_image(_shrink(plain), place_K2, colour_table(swatches, first_id=0)[label_M[mine_M]], alt)
+    image, label_K = _shrink(plain), label_M[mine_M]
+    return draw_in_palettes(
+        lambda chosen: draw_over_image(image, place_K2, colour_table(chosen, first_id=0)[label_K], alt), swatches
+    )
 
 
-def _blend(plain: Image.Image, label_HW: NDArray[np.uint8], swatches: list[Swatch]) -> Image.Image:
+def _blend(plain: Image.Image, label_HW: NDArray[np.uint8], swatches: Sequence[Swatch]) -> Image.Image:
     """The image tinted by label; without colour of its own, so that every colour in it is a label."""
     grey_HW3 = np.asarray(plain.convert("L").convert("RGB"), np.float32)
     tint_HW3 = colour_table(swatches, first_id=0)[label_HW]
@@ -147,10 +152,14 @@ def _named(labels: NDArray[np.uint8], swatches: list[Swatch]) -> str:
 
 def draw_sweep(keyframe: Keyframe, label_M: NDArray[np.uint8], scene: str, swatches: list[Swatch]) -> Picture:
     """A sweep from above, its points in the colours of their weak labels."""
-    rgb_N3 = np.full((len(keyframe.points_N4), 3), NOT_SEEN, np.uint8)
-    rgb_N3[keyframe.pair_point_M] = colour_table(swatches, first_id=0)[label_M]
     alt = f"{scene} from above: points in the colour of their weak label, dark grey without one, light grey unseen."
-    return draw_birds_eye(keyframe.points_N4, rgb_N3, alt)
+
+    def draw(chosen: Sequence[Swatch]) -> Picture:
+        rgb_N3 = np.full((len(keyframe.points_N4), 3), NOT_SEEN, np.uint8)
+        rgb_N3[keyframe.pair_point_M] = colour_table(chosen, first_id=0)[label_M]
+        return draw_birds_eye(keyframe.points_N4, rgb_N3, alt)
+
+    return draw_in_palettes(draw, swatches)
 
 
 def draw_sweep_errors(

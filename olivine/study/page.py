@@ -6,11 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup, escape
 
-import olivine.report
-from olivine import __version__
+from olivine.report.page import environment
 from olivine.report.svg import Axis, figure_svg, text
 from olivine.study.miniature import CONTROLS, METHOD_ARMS, REGIMES, TABLE_5, TABLE_6, TABLE_12
 from olivine.study.tasks import Arm
@@ -47,13 +45,8 @@ def render_markdown(summary: dict[str, Any]) -> str:
 
 def render_html(summary: dict[str, Any]) -> str:
     """The same as a page, with a chart of every table."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    return environment.get_template("page.html").render(
-        version=__version__,
-        style=(Path(olivine.report.__file__).parent / "page.css").read_text(),
+    template = environment(_FOLDER).get_template("page.html")
+    return template.render(
         summary=summary,
         setting=_setting(summary),
         tables=[

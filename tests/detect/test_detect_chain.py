@@ -19,9 +19,11 @@ from olivine.artifacts.withdrawn import withdraw
 from olivine.detect import evaluate, finetune
 from olivine.detect.frames import pack_frames
 from olivine.detect.network import build_detector
+from olivine.detect.results import write_results
 from olivine.detect.seeds import summarize_seeds, summary_lines
 from olivine.detect.start import start_from
 from olivine.errors import DataError, Interrupted, UsageError
+from olivine.lineage.card_detection import ap_lines
 from olivine.lineage.source import Place, StoreSource
 from olivine.lineage.trace import trace
 from olivine.models.network import build_backbone
@@ -240,6 +242,72 @@ def test_intensities_that_nobody_knows(frames, drives, capsys, is_imported):
 def test_a_backbone_that_does_not_match(frames, network, message):
     with pytest.raises(UsageError, match=message + r".*--set finetune\.widths="):
         finetune.run(frames, publish_backbone(frames.store, network), recipe("finetune.epochs=1").finetune)
+
+
+def test_the_card_of_a_detector(olivine, frames, drives):
+    backbone = publish_backbone(frames.store, voxelnet(intensity_scale=1 / 255), drives)
+    chosen = recipe(
+        "finetune.epochs=1",
+        'finetune.classes=[{"kind": "car", "size": [3.9, 1.6, 1.56], "bottom_m": -1.78, "matched": 0.6, "unmatched": 0.45}]',
+    )
+    made = finetune.run(frames, backbone, chosen.finetune)
+    for split in ("val", "train"):
+        evaluate.run(frames, made, recipe(f"evaluate.split={split}").evaluate)
+    code, card, err = olivine("card", made.id, "--store", frames.store.url)
+    assert code == 0, err
+    for line in (
+        f"- Frames {frames.id[:12]}: 3 labelled frames of kitti\\_object (train 2, val 1).",
+        "- Labels of 2 frames were read, those of the split train.",
+        "- CC BY-NC-SA 3.0 (KITTI, non-commercial)",
+        "- licence of the backbone",
+        "- Detector from olivine, scored on 1 frames of the split val, seed(s) 0: AP \\[%\\] in space at moderate: car 0.00, "
+        "cyclist not trained, pedestrian not trained.",
+        "| car, in space | val | olivine, 1 seed(s) | 0.00 | 0.00 | 0.00 |",
+        "| car, from above | train | olivine, 1 seed(s), by heart | 0.00 | 0.00 | 0.00 |",
+        f"- `olivine detect finetune --store STORE --backbone {backbone.id[:12]} --frames {frames.id[:12]}` with the recipe "
+        "below finds it or makes the same bytes.",
+    ):
+        assert f"\n{line}\n" in card, (line, card)
+    assert card.count("LEARNED BY HEART") == 1
+
+
+def test_a_card_has_the_ap_of_all_seeds(frames, drives):
+    backbone = publish_backbone(frames.store, voxelnet(intensity_scale=1 / 255), drives)
+    scores = []
+    for seed, ap in enumerate((0.2, 0.3)):
+        made = finetune.run(frames, backbone, recipe("finetune.epochs=1", f"finetune.seed={seed}").finetune)
+        scored = evaluate.run(frames, made, recipe().evaluate).manifest
+        by_view = {
+            view: {kind: dict.fromkeys(found, ap) for kind, found in of_view.items()}
+            for view, of_view in scored.summary["ap"].items()
+        }
+        scores.append(scored.model_copy(update={"summary": scored.summary | {"ap": by_view}}))
+    source = Rescored(frames.store, {item.id: item for item in scores})
+    [line] = ap_lines(source, Place("pretrain", backbone.id))
+    # The mean of two, and 12.71 standard errors of 5 points to each side.
+    assert "seed(s) 0, 1: AP [%] in space at moderate: car 25.00 (-38.53 to 88.53), cyclist no objects" in line
+
+
+class Rescored(StoreSource):
+    """The store, with other scores in some manifests."""
+
+    def __init__(self, store, scores):
+        super().__init__(store)
+        self.scores = scores
+
+    def manifest(self, place):
+        return self.scores.get(place.id) or super().manifest(place)
+
+
+def test_frames_that_were_trained_on_may_be_predicted(frames, tmp_path, capsys):
+    made = finetune.run(frames, None, recipe("finetune.epochs=1").finetune)
+    assert write_results(frames, made, recipe().evaluate, tmp_path / "val") == 1
+    assert "trained on" not in capsys.readouterr().err
+    assert write_results(frames, made, recipe("evaluate.split=train").evaluate, tmp_path / "train") == 2
+    said = (
+        f"note: 2 of the 2 frames of 'train' are among those that detector {made.id[:12]} was trained on (first 000001)"
+    )
+    assert said in capsys.readouterr().err
 
 
 def test_nothing_is_made_of_what_was_withdrawn(olivine, root, frames):

@@ -26,4 +26,6 @@ def test_nothing_sticks_out_and_all_groups_are_there(page: Any, width: int) -> N
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     headings = page.eval_on_selector_all("h2", "all => all.map(item => item.textContent)")
     assert headings == ["Results", "Artifacts", "Data", "Recipe", "Code", "Environment", "Cost"]
+    policy = page.get_attribute('meta[http-equiv="Content-Security-Policy"]', "content")
+    assert policy == "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     assert page.locator(".scroll:not([tabindex='0'][role='region'][aria-label])").count() == 0

@@ -40,6 +40,14 @@ def test_it_opens_on_what_was_asked_for(page: Any, shared: Graph, complaints: li
     assert complaints == []
 
 
+def test_no_other_script_may_run(page: Any) -> None:
+    policy = page.get_attribute('meta[http-equiv="Content-Security-Policy"]', "content")
+    assert policy.startswith("default-src 'none'")
+    assert policy.count("sha256-") == 1
+    page.evaluate("document.body.append(Object.assign(document.createElement('script'), {text: 'document.title = 1'}))")
+    assert page.title() == "Lineage"
+
+
 def test_search_walk_and_compare(page: Any, shared: Graph, complaints: list[str]) -> None:
     page.fill("#search", "segmenter")
     # Metrics name their segmenter in no field of their own that is searched but the kind of it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 from comparison import Compared
 
+from olivine.nuscenes_categories import CATEGORY_COLORS, CATEGORY_NAMES
 from olivine.report.page import write_report
+from olivine.report.palette import SAFE_COLORS
 from olivine.report.summary import summarise
 from olivine.report.table import percent, points
 
@@ -50,7 +53,8 @@ def test_nothing_complains_and_nothing_is_fetched(opened: Opened, file: Path):
 
 def test_every_picture_is_drawn(opened: Opened):
     sizes = opened.page.eval_on_selector_all("img", "all => all.map(i => [i.complete, i.naturalWidth, i.alt.length])")
-    assert len(sizes) == 2 * 3 + 3 + 2 * 2 + 2
+    # Hand labels, in two sweeps and an image, and weak labels, in two images and a sweep, in a second palette too.
+    assert len(sizes) == 2 * 3 + 3 + 2 * 2 + 2 + 2 + 1 + 2 + 1
     assert all(complete and width > 0 and alt > 0 for complete, width, alt in sizes)
     boxes = opened.page.eval_on_selector_all(
         "main section > figure svg, .columns svg", "all => all.map(s => s.getBBox().width)"
@@ -70,6 +74,46 @@ def test_the_table_shows_the_summary(opened: Opened, compared: Compared):
     assert shown[:2] == expected
     assert shown[2][:2] == ["difference", points(summary["paired_gain"]["mean"])]
     assert opened.page.locator("#per-class tbody tr").count() == 16
+
+
+def test_the_keyboard_changes_the_palette_of_all_classes(opened: Opened):
+    car = CATEGORY_NAMES.index("car")
+    official, safe = (f"rgb({', '.join(map(str, rgb[car]))})" for rgb in (CATEGORY_COLORS, SAFE_COLORS))
+    assert colours_of_cars(opened.page) == {official}
+    assert shown(opened.page, "img.official") == opened.page.locator("img.official").count() == 6
+    assert shown(opened.page, "img.safe") == 0
+    opened.page.focus("input[value=official]")
+    opened.page.keyboard.press("ArrowRight")
+    assert colours_of_cars(opened.page) == {safe}
+    assert shown(opened.page, "img.official") == 0
+    assert shown(opened.page, "img.safe") == opened.page.locator("img.safe").count() == 6
+    opened.page.keyboard.press("ArrowLeft")
+    assert colours_of_cars(opened.page) == {official}
+
+
+def test_the_page_remembers_no_palette(opened: Opened):
+    opened.page.check("input[value=safe]")
+    opened.page.reload()
+    assert opened.page.is_checked("input[value=official]")
+
+
+def shown(page: Any, selector: str) -> int:
+    count: int = page.locator(selector).filter(visible=True).count()
+    return count
+
+
+def colours_of_cars(page: Any) -> set[str]:
+    """The colours in which the class car stands in legends, the table, bars and the plane of embeddings."""
+    legends = page.locator(".legend li, #per-class th").filter(has_text=re.compile("^car$")).locator(".swatch")
+    rows = page.locator("#classes tr").filter(has=page.locator("th", has_text=re.compile("^car$")))
+    bars = rows.locator(".bar span")
+    dots = page.locator("#embeddings svg g").filter(has=page.locator("title", has_text=re.compile("^car$")))
+    assert min(legends.count(), bars.count(), dots.count()) >= 1
+    found = [style for one in (legends, bars) for style in one.evaluate_all(_STYLE % "backgroundColor")]
+    return {*found, *dots.evaluate_all(_STYLE % "fill")}
+
+
+_STYLE = "all => all.map(e => getComputedStyle(e).%s)"
 
 
 @pytest.mark.parametrize("width", [390, 820, 1300])

@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from comparison import Compared
 
 from olivine.artifacts import Artifact
 from olivine.nuscenes_categories import CATEGORY_COLORS, CATEGORY_NAMES
+from olivine.report.birds_eye import Picture
 from olivine.report.colours import (
     CATEGORIES,
     UNLABELLED,
     Swatch,
     colour_table,
     covered_by,
+    draw_in_palettes,
+    recolour,
     right_or_wrong,
     weak_classes,
 )
@@ -52,3 +57,22 @@ def test_right_is_grey_and_wrong_is_red():
 
 def test_colours_are_written_as_style_sheets_write_them():
     assert Swatch("x", (1, 171, 255)).css == "#01abff"
+    assert Swatch("x", (1, 171, 255)).style == "--official:#01abff"
+    assert Swatch("x", (1, 171, 255), (0, 0, 16)).style == "--official:#01abff;--safe:#000010"
+
+
+def test_a_legend_is_recoloured_as_a_whole():
+    assert recolour([Swatch("x", (1, 2, 3), (4, 5, 6)), Swatch("grey", (9, 9, 9))], "safe") == [
+        Swatch("x", (4, 5, 6)),
+        Swatch("grey", (9, 9, 9)),
+    ]
+    assert recolour([Swatch("x", (1, 2, 3), (4, 5, 6))], "official") == [Swatch("x", (1, 2, 3))]
+
+
+def test_a_picture_is_drawn_in_each_palette_that_its_classes_have():
+    def draw(swatches: Sequence[Swatch]) -> Picture:
+        return Picture(f"data:{swatches[0].css}", "alt", 1, 1)
+
+    both = [Swatch("x", (0, 0, 1), (0, 0, 2))]
+    assert draw_in_palettes(draw, both) == Picture("data:#000001", "alt", 1, 1, "data:#000002")
+    assert draw_in_palettes(draw, recolour(both, "safe")) == Picture("data:#000002", "alt", 1, 1)

@@ -84,10 +84,11 @@ def test_the_page(chain, own_chain, tmp_path):
     assert "SIMULATED weak labels" in page
     assert "those of test are never read" in page
     assert f"Compared with {other.id[:12]}" in page
-    assert page.count("<img") == 3 * (2 * 2 + 2)
+    assert page.count("<img") == 3 * (2 * (1 + 2) + 2 + 1)
     assert all(f'<th scope="row">{name}</th>' in page for name in load_class_list("grounded_sam").names)
     assert not re.findall(r"(?:src|href)=\"(?!data:|#)", page), "the page asks no server"
     assert "<script" not in page
+    assert page.count('<img class="safe"') == page.count('<img class="official"') == 3 * (2 + 1)
     assert re.findall(r'alt="([^"]*)"', page).count("") == 0
 
 

@@ -113,7 +113,7 @@ def test_a_random_start_alone_has_a_page(compared: Compared):
     checker = Checker(page)
     assert "weak-labels" not in page
     assert "claim" not in page
-    assert len(checker.of("img")) == 4 + 2
+    assert len(checker.of("img")) == 2 * (2 + 1) + 2 + 1
     assert checker.of("script") == checker.of("canvas") == []
     assert "script-src" not in page
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from comparison import Compared, pixels
 
 from olivine.drives import Drives
+from olivine.nuscenes_categories import CATEGORY_COLORS
 from olivine.packs import Pack, bytes_array
 from olivine.report.colours import RIGHT, WRONG
+from olivine.report.palette import SAFE_COLORS
 from olivine.report.scans import draw_scans, spread
 from olivine.report.trace import trace
 
@@ -23,6 +27,16 @@ def test_shares_are_those_of_the_first_seed_on_scored_points(compared: Compared)
             predicted_N = bytes_array(Pack(compared.metrics[item.arm, 0]).head(token)["category.npy"])
             assert item.share_right == pytest.approx((predicted_N == truth_N)[truth_N > 0].mean())
             assert f"{100 * item.share_right:.1f} %" in item.picture.alt
+
+
+def test_hand_labels_are_drawn_in_both_palettes(compared: Compared):
+    [*_, scan] = draw_scans(trace(compared.store, compared.all))
+    assert scan.truth.safe_src is not None
+    assert all(item.picture.safe_src is None for item in scan.maps)
+    official, safe = pixels(scan.truth), pixels(replace(scan.truth, src=scan.truth.safe_src))
+    for old, new in zip(CATEGORY_COLORS, SAFE_COLORS, strict=True):
+        assert ((official == old).all(axis=2) == (safe == new).all(axis=2)).all()
+    assert any((safe == colour).all(axis=2).any() for colour in SAFE_COLORS)
 
 
 def test_error_maps_are_grey_and_red(compared: Compared):

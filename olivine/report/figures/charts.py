@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from olivine.report.colours import Swatch
 from olivine.report.svg import Axis, figure_svg, format_tick, text
 
 _NAME_PX, _WIDTH_PX, _BAR_PX, _VALUE_PX, _FOOT_PX = 148, 490, 9, 56, 38
@@ -64,7 +65,7 @@ def _bar(bar: Bar, axis: Axis, y: float) -> str:
     return f"<g><title>{escape(f'{bar.name}: {bar.shown}')}</title>{shape}{value}</g>"
 
 
-def scatter_chart(title: str, place_S2: NDArray[np.float64], colour_S: Sequence[str], name_S: Sequence[str]) -> Markup:
+def scatter_chart(title: str, place_S2: NDArray[np.float64], swatch_S: Sequence[Swatch]) -> Markup:
     """Points in a square; both axes have one scale, and no ticks: only nearness means something."""
     size, margin = 470.0, 12.0
     low_2, high_2 = place_S2.min(axis=0), place_S2.max(axis=0)
@@ -72,8 +73,10 @@ def scatter_chart(title: str, place_S2: NDArray[np.float64], colour_S: Sequence[
     middle_2 = (low_2 + high_2) / 2
     at_S2 = (place_S2 - middle_2) * ((size - 2 * margin) / span) * np.array([1, -1]) + size / 2
     parts = [f'<rect class="grid" x="1" y="1" width="{size - 2:g}" height="{size - 2:g}"/>']
-    for name in dict.fromkeys(name_S):
-        mine = [place for place, other in enumerate(name_S) if other == name]
+    for swatch in dict.fromkeys(swatch_S):
+        mine = [place for place, other in enumerate(swatch_S) if other == swatch]
         dots = "".join(f'<circle cx="{at_S2[i, 0]:.1f}" cy="{at_S2[i, 1]:.1f}" r="{_DOT_PX}"/>' for i in mine)
-        parts.append(f'<g fill="{colour_S[mine[0]]}"><title>{escape(name)}</title>{dots}</g>')
+        # A drawing that stands alone has no style sheet that could choose.
+        both = f' class="hue" style="{swatch.style}"' if swatch.safe else ""
+        parts.append(f'<g fill="{swatch.css}"{both}><title>{escape(swatch.name)}</title>{dots}</g>')
     return figure_svg(title, (size, size), parts)

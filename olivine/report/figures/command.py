@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from olivine import __version__
 from olivine.artifacts import Artifact, find_artifact
 from olivine.errors import UsageError
 from olivine.report.figures.class_bars import draw_class_bars
@@ -15,14 +14,14 @@ from olivine.report.figures.density import draw_density
 from olivine.report.figures.distribution import draw_distribution
 from olivine.report.figures.embeddings import Method, Split, draw_embeddings
 from olivine.report.figures.errors import draw_errors
-from olivine.report.figures.palette import Palette
 from olivine.report.figures.pipeline import draw_pipeline
 from olivine.report.figures.similarity import Similarities, read_similarities
 from olivine.report.figures.similarity_maps import draw_similarity
 from olivine.report.figures.similarity_page import similarity_page
 from olivine.report.figures.weak_labels import draw_weak_labels_figure
-from olivine.report.figures.write import STYLE, write_figure
+from olivine.report.figures.write import write_figure
 from olivine.report.page import environment, write_whole
+from olivine.report.palette import Palette
 from olivine.report.trace import open_input
 from olivine.store import Store, open_store
 
@@ -100,9 +99,7 @@ def render_similarity(given: Similarities) -> str:
     """The page with its script."""
     template = environment().get_template("figures/similarity.html")
     title = "Similarity to an anchor point"
-    return template.render(
-        figure=similarity_page(given), title=title, name="similarity", version=__version__, style=STYLE.read_text()
-    )
+    return template.render(figure=similarity_page(given), title=title, name="similarity")
 
 
 def run_weak_labels(

@@ -9,10 +9,10 @@ import numpy as np
 from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import DataError
-from olivine.report.colours import Swatch, hand_classes, weak_classes
+from olivine.report.colours import Swatch, hand_classes, recolour, weak_classes
 from olivine.report.figures.charts import Bar, bar_chart
 from olivine.report.figures.figure import Figure, Panel, described, origin_facts
-from olivine.report.figures.palette import Palette, recolour
+from olivine.report.palette import Palette
 from olivine.report.scans import spread
 
 _MOST_KEYFRAMES = 400

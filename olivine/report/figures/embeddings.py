@@ -15,10 +15,10 @@ from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import ConfigError, DataError, UsageError
 from olivine.progress import Progress
-from olivine.report.colours import hand_classes
+from olivine.report.colours import hand_classes, recolour
 from olivine.report.figures.charts import scatter_chart
 from olivine.report.figures.figure import Figure, Panel, Table, described, origins
-from olivine.report.figures.palette import Palette, recolour
+from olivine.report.palette import Palette
 from olivine.report.scans import spread
 from olivine.report.trace import behind
 
@@ -39,10 +39,12 @@ def draw_embeddings(
     method: Method,
     points_per_class: int,
     seed: int,
-    palette: Palette,
+    palette: Palette | None,
     most_keyframes: int = _MOST_KEYFRAMES,
 ) -> Figure:
     """One panel for each backbone, of the same points: the semantic space where there is one, as in the paper.
+
+    Without a palette the classes have the colours of both, for a page that can change them.
 
     Raises:
         UsageError: no backbone, or the same one twice. DataError: too few points with a hand label. ConfigError:
@@ -56,14 +58,15 @@ def draw_embeddings(
 
     drives = Drives(drives_artifact)
     tokens = spread([token for token in drives.tokens(split) if drives.has_lidarseg(token)], most_keyframes)
-    sample = _sample(drives, tokens, len(hand_classes(drives_artifact)), points_per_class, seed)
+    classes = hand_classes(drives_artifact)
+    sample = _sample(drives, tokens, len(classes), points_per_class, seed)
     truth_S = np.concatenate([truth for _, _, truth in sample]) if sample else np.zeros(0, np.uint8)
     if len(truth_S) < _LEAST_POINTS:
         raise DataError(
             f"{described(drives_artifact)}: {len(truth_S)} points of the split {split} have a scored hand label, and a "
             f"plane needs {_LEAST_POINTS}."
         )
-    swatches = recolour(hand_classes(drives_artifact), palette)
+    swatches = recolour(classes, palette) if palette else classes
     panels, rows = [], []
     for backbone in backbones:
         embedder = Embedder(backbone)
@@ -71,9 +74,7 @@ def draw_embeddings(
         features_SD = _embed(drives, embedder, space, sample)
         place_S2, spread_note = lay_out(features_SD, method, seed)
         name = str(backbone.manifest.summary["method"])
-        names = [swatches[category - 1].name for category in truth_S]
-        colours = [swatches[category - 1].css for category in truth_S]
-        chart = scatter_chart(f"{name}: points by class", place_S2, colours, names)
+        chart = scatter_chart(f"{name}: points by class", place_S2, [swatches[category - 1] for category in truth_S])
         agreement = f"{100 * nearest_agreement(features_SD, truth_S):.1f}"
         panels.append(
             Panel(f"{name} ({space.replace('_', '-')} space)", chart, f"{described(backbone)}. {spread_note}")

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from olivine.artifacts import Artifact
-from olivine.drives import CAMERAS, Drives
+from olivine.drives import Drives
 from olivine.errors import DataError
 from olivine.nuscenes_categories import IGNORE_CATEGORY
 from olivine.packs import Pack, bytes_array
-from olivine.report.birds_eye import draw_birds_eye
-from olivine.report.colours import RIGHT, WRONG, Swatch, colour_table, hand_classes, right_or_wrong
+from olivine.report.birds_eye import Picture, draw_birds_eye
+from olivine.report.colours import (
+    RIGHT,
+    WRONG,
+    Swatch,
+    colour_table,
+    draw_in_palettes,
+    hand_classes,
+    recolour,
+    right_or_wrong,
+)
 from olivine.report.figures.cameras import camera_number, draw_over_image, read_image
 from olivine.report.figures.figure import Figure, Panel, described, has_cameras, origins
-from olivine.report.figures.palette import Palette, recolour
 from olivine.report.figures.runs import choose_keyframes, open_runs
+from olivine.report.palette import Palette
 from olivine.report.trace import Run, behind, open_input
 from olivine.store import Store
 
@@ -63,7 +73,9 @@ def draw_errors(
     for token in choose_keyframes(tokens, keyframes, _NUM_SCANS, where):
         sweep = _read_sweep(drives, token, number)
         shown = _shown(sweep, runs, predictions, legend)
-        panels += _draw_above(sweep, shown) + (_draw_ahead(drives, sweep, number, shown) if looks else [])
+        panels += _draw_above(sweep, shown)
+        if looks:
+            panels += _draw_ahead(read_image(drives, token, number), camera, sweep, shown)
     return Figure(
         name="errors",
         title="Error maps",
@@ -135,23 +147,25 @@ def _draw_above(sweep: _Sweep, shown: Sequence[tuple[str, str, NDArray[np.uint8]
 
 
 def _draw_ahead(
-    drives: Drives, sweep: _Sweep, camera: int, shown: Sequence[tuple[str, str, NDArray[np.uint8]]]
+    image: Image.Image, view: str, sweep: _Sweep, shown: Sequence[tuple[str, str, NDArray[np.uint8]]]
 ) -> list[Panel]:
-    image, name_of_view = read_image(drives, sweep.token, camera), CAMERAS[camera]
-    return [
-        Panel(
-            f"{name_of_view}: {name}",
-            draw_over_image(
-                image, sweep.place_K2, rgb_N3[sweep.row_K], f"{name_of_view} of {sweep.scene}, points: {name}."
-            ),
-        )
-        for name, _, rgb_N3 in shown
-    ]
+    return [Panel(f"{view}: {name}", _draw_dots(image, view, sweep, name, rgb_N3)) for name, _, rgb_N3 in shown]
+
+
+def _draw_dots(image: Image.Image, view: str, sweep: _Sweep, name: str, rgb_N3: NDArray[np.uint8]) -> Picture:
+    return draw_over_image(image, sweep.place_K2, rgb_N3[sweep.row_K], f"{view} of {sweep.scene}, points: {name}.")
 
 
 def draw_errors_in_camera(drives_artifact: Artifact, runs: Mapping[str, Run], token: str, camera: str) -> list[Panel]:
-    """One sweep in one camera, for the report: hand labels, and an error map for each run by name."""
+    """One sweep in one camera, for the report: hand labels in both palettes, and an error map for each run by name."""
     drives, number = Drives(drives_artifact), camera_number(camera)
-    sweep = _read_sweep(drives, token, number)
+    sweep, swatches = _read_sweep(drives, token, number), hand_classes(drives_artifact)
     predictions = {name: Pack(run.metrics) for name, run in runs.items()}
-    return _draw_ahead(drives, sweep, number, _shown(sweep, runs, predictions, hand_classes(drives_artifact)))
+    image = read_image(drives, token, number)
+    labelled, *errors = _draw_ahead(image, camera, sweep, _shown(sweep, runs, predictions, swatches))
+
+    def draw(chosen: Sequence[Swatch]) -> Picture:
+        [(name, _, rgb_N3)] = _shown(sweep, {}, {}, chosen)
+        return _draw_dots(image, camera, sweep, name, rgb_N3)
+
+    return [replace(labelled, body=draw_in_palettes(draw, swatches)), *errors]

@@ -80,7 +80,7 @@ def _errors(traced: Trace) -> list[Panel]:
 
 def _embeddings(backbones: list[Artifact]) -> Figure:
     drives = _drives_of(backbones[0])
-    return draw_embeddings(drives, backbones, "test", "pca", _POINTS_PER_CLASS, _SEED, "official", _EMBEDDED_KEYFRAMES)
+    return draw_embeddings(drives, backbones, "test", "pca", _POINTS_PER_CLASS, _SEED, None, _EMBEDDED_KEYFRAMES)
 
 
 def _drives_of(artifact: Artifact) -> Artifact:

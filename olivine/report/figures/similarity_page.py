@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,18 +29,13 @@ class Map:
 
 @dataclass(frozen=True)
 class SimilarityPage:
-    """What a template needs. `script_hash` goes into the page's policy, so that no other script may run."""
+    """What a template needs."""
 
     caption: str
     facts: list[str]
     maps: list[Map]
     data: str
     script: str
-
-    @property
-    def script_hash(self) -> str:
-        """The script's digest as a Content-Security-Policy names it."""
-        return f"sha256-{base64.b64encode(hashlib.sha256(self.script.encode()).digest()).decode()}"
 
 
 def similarity_page(given: Similarities) -> SimilarityPage:

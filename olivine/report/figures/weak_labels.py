@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from olivine.artifacts import Artifact
 from olivine.drives import CAMERAS, Drives
 from olivine.packs import Pack
-from olivine.report.colours import NOT_SEEN, UNLABELLED, Swatch, weak_classes
+from olivine.report.colours import NOT_SEEN, UNLABELLED, Swatch, recolour, weak_classes
 from olivine.report.figures.cameras import camera_number
 from olivine.report.figures.figure import Figure, Panel, described, origin_facts
-from olivine.report.figures.palette import Palette, recolour
 from olivine.report.figures.runs import choose_keyframes
+from olivine.report.palette import Palette
 from olivine.report.weak import draw_image, draw_sweep, draw_sweep_errors, read_pair_labels
 
 DEFAULT_CAMERAS = ("CAM_FRONT", "CAM_BACK_LEFT")

@@ -8,14 +8,12 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from olivine import __version__
 from olivine.errors import UsageError
 from olivine.report.colours import Swatch
 from olivine.report.figures.figure import Figure, Panel
-from olivine.report.page import environment, write_whole
+from olivine.report.page import STYLE, environment, write_whole
 from olivine.report.svg import text
 
-STYLE = Path(__file__).parents[1] / "page.css"
 _SVG_COLOURS = (
     "--card:#fff;--ink:#1c2127;--soft:#5b6570;--line:#e2e4e0;--grid:#eceeea;--random:#5d7392;--olivine:#74871a;"
     "--reference:#a8622a;--wrong:#d61c2c;--right:#3c7d4e"
@@ -40,9 +38,7 @@ def write_figure(figure: Figure, out: Path) -> Path:
 def render_page(figure: Figure) -> str:
     """The figure as a page without a script."""
     template = environment().get_template("figures/figure.html")
-    return template.render(
-        figure=figure, title=figure.title, name=figure.name, version=__version__, style=STYLE.read_text()
-    )
+    return template.render(figure=figure, title=figure.title, name=figure.name)
 
 
 def render_svg(figure: Figure) -> str:

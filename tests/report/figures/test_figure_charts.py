@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from olivine.report.colours import CATEGORIES, Swatch, recolour
 from olivine.report.figures.charts import Bar, arm_colour, bar_chart, scatter_chart
 
 
@@ -42,7 +43,7 @@ def test_zeros_alone_are_a_chart():
 def test_names_are_never_markup():
     hostile = '"><script>alert(1)</script>'
     bars = bar_chart(hostile, [(hostile, [Bar(1.0, "#123456", hostile, hostile)])], hostile)
-    dots = scatter_chart(hostile, np.eye(2), ["#123456"] * 2, [hostile] * 2)
+    dots = scatter_chart(hostile, np.eye(2), [Swatch(hostile, (1, 2, 3))] * 2)
     for svg in (bars, dots):
         assert [element.tag for element in ElementTree.fromstring(str(svg)).iter("script")] == []
         assert "<script" not in svg
@@ -50,15 +51,21 @@ def test_names_are_never_markup():
 
 def test_both_axes_of_a_plane_have_one_scale():
     place = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 5.0]])
-    svg = str(scatter_chart("plane", place, ["#111111", "#222222", "#333333"], ["a", "b", "c"]))
+    svg = str(scatter_chart("plane", place, CATEGORIES[:3]))
     at = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', svg)]
     assert at[1][0] - at[0][0] == pytest.approx(2 * (at[0][1] - at[2][1]), abs=0.2)
     assert all(0 <= value <= 470 for point in at for value in point)
 
 
 def test_one_place_for_all_is_no_division_by_zero():
-    svg = str(scatter_chart("plane", np.zeros((2, 2)), ["#111111"] * 2, ["a"] * 2))
+    svg = str(scatter_chart("plane", np.zeros((2, 2)), CATEGORIES[:1] * 2))
     assert svg.count('cx="235.0" cy="235.0"') == 2
+
+
+def test_dots_of_a_drawing_that_stands_alone_have_one_colour():
+    [one] = recolour(CATEGORIES[:1], "safe")
+    assert f'<g fill="{one.css}"><title>' in scatter_chart("plane", np.zeros((1, 2)), [one])
+    assert f'class="hue" style="{CATEGORIES[0].style}"' in scatter_chart("plane", np.zeros((1, 2)), CATEGORIES[:1])
 
 
 def test_arms_keep_the_colours_of_the_report():

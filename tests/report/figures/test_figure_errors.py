@@ -19,8 +19,8 @@ from olivine.report.figures.cameras import draw_over_image
 from olivine.report.figures.command import run_errors
 from olivine.report.figures.errors import draw_errors
 from olivine.report.figures.figure import Figure
-from olivine.report.figures.palette import SAFE_COLORS
 from olivine.report.figures.runs import choose_keyframes, open_runs
+from olivine.report.palette import SAFE_COLORS
 
 
 @pytest.fixture(scope="module")

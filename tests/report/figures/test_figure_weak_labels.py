@@ -10,8 +10,8 @@ from olivine.drives import Drives
 from olivine.errors import UsageError
 from olivine.packs import Pack
 from olivine.report.birds_eye import Picture
-from olivine.report.figures.palette import SAFE_COLORS
 from olivine.report.figures.weak_labels import draw_weak_labels_figure
+from olivine.report.palette import SAFE_COLORS
 
 
 def draw(chain: Chain, keyframes=(), cameras=(), palette="official"):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from olivine.nuscenes_categories import CATEGORY_COLORS
-from olivine.report.colours import CATEGORIES, NOT_SEEN, UNLABELLED, Swatch
-from olivine.report.figures.palette import SAFE_COLORS, recolour
+from olivine.report.colours import CATEGORIES, NOT_SEEN, UNLABELLED
+from olivine.report.palette import SAFE_COLORS, safe_colours
 
 # Machado, Oliveira, Fernandes: A Physiologically-based Model for Simulation of Color Vision Deficiency (2009), severity 1.
 SIGHTS = {
@@ -53,16 +53,14 @@ def test_no_class_looks_like_what_has_none(sight: str):
 
 
 def test_a_class_has_its_safe_colour_in_every_legend():
-    whole, part = recolour(CATEGORIES, "safe"), recolour([CATEGORIES[3], CATEGORIES[10]], "safe")
-    assert [swatch.rgb for swatch in whole] == list(SAFE_COLORS)
-    assert [swatch.name for swatch in whole] == [swatch.name for swatch in CATEGORIES]
-    assert part == [whole[3], whole[10]]
-    assert recolour(CATEGORIES, "official") == list(CATEGORIES)
+    assert safe_colours(CATEGORY_COLORS) == list(SAFE_COLORS)
+    assert safe_colours([CATEGORY_COLORS[3], CATEGORY_COLORS[10]]) == [SAFE_COLORS[3], SAFE_COLORS[10]]
+    assert [swatch.safe for swatch in CATEGORIES] == list(SAFE_COLORS)
 
 
 def test_colours_of_other_data_sets_take_what_is_left():
-    others = [Swatch(f"class {i}", (i, 0, 0)) for i in range(18)]
-    found = recolour([CATEGORIES[0], *others], "safe")
-    assert [swatch.rgb for swatch in found[:16]] == list(SAFE_COLORS)
-    assert [swatch.rgb for swatch in found[16:]] == [(15, 0, 0), (16, 0, 0), (17, 0, 0)]
-    assert recolour([others[0], others[0]], "safe")[1] == Swatch("class 0", SAFE_COLORS[0])
+    others = [(i, 0, 0) for i in range(18)]
+    found = safe_colours([CATEGORY_COLORS[0], *others])
+    assert found[:16] == list(SAFE_COLORS)
+    assert found[16:] == [(15, 0, 0), (16, 0, 0), (17, 0, 0)]
+    assert safe_colours([others[0], others[0]]) == [SAFE_COLORS[0]] * 2

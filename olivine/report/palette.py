@@ -7,15 +7,15 @@ search; of them each class has the one nearest to its official colour. The test 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from olivine.nuscenes_categories import CATEGORY_COLORS
-from olivine.report.colours import Swatch
 
 Palette = Literal["official", "safe"]
+RGB = tuple[int, int, int]
 
-SAFE_COLORS: Final[tuple[tuple[int, int, int], ...]] = (
+SAFE_COLORS: Final[tuple[RGB, ...]] = (
     (51, 102, 170),
     (170, 68, 238),
     (221, 170, 221),
@@ -36,18 +36,15 @@ SAFE_COLORS: Final[tuple[tuple[int, int, int], ...]] = (
 """Colour of the nuScenes class ids 1..16 in the safe palette."""
 
 
-def recolour(swatches: Iterable[Swatch], palette: Palette) -> list[Swatch]:
-    """The legend in a palette.
+def safe_colours(official: Sequence[RGB]) -> list[RGB]:
+    """The safe colours of the classes of one legend, in their order.
 
     A colour of nuScenes becomes the safe one of the same class. Others take the safe colours that are left, in order;
     when none is left they stay as they are.
     """
-    swatches = list(swatches)
-    if palette == "official":
-        return swatches
     safe = dict(zip(CATEGORY_COLORS, SAFE_COLORS, strict=True))
-    taken = {safe[swatch.rgb] for swatch in swatches if swatch.rgb in safe}
+    taken = {safe[rgb] for rgb in official if rgb in safe}
     left = iter([rgb for rgb in SAFE_COLORS if rgb not in taken])
-    for rgb in dict.fromkeys(swatch.rgb for swatch in swatches if swatch.rgb not in safe):
+    for rgb in dict.fromkeys(rgb for rgb in official if rgb not in safe):
         safe[rgb] = next(left, rgb)
-    return [Swatch(swatch.name, safe[swatch.rgb]) for swatch in swatches]
+    return [safe[rgb] for rgb in official]
