@@ -33,7 +33,7 @@ bench: ## benchmarks as ratios, into build/bench/results.json (ONLY=W1)
 	@$(PYTHON_BIN) -m benchmarks $(if $(ONLY),--only $(ONLY))
 
 chaos: ## faults at their full numbers, into build/faults/results.json and docs/reliability.md (BUDGET=60)
-	@scripts/setup.sh test
+	@scripts/setup.sh bench
 	@$(PYTHON_BIN) tests/faults/chaos.py --budget-min $(or $(BUDGET),60) --document
 
 minkowski: ## build MinkowskiEngine once, cache its wheel, install it into .venv

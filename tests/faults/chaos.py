@@ -49,7 +49,9 @@ class Kills:
                 place = str(Path(folder, str(total["tries"])))
                 worker = str(Path(__file__).with_name("checkpoint_kill_worker.py"))
                 command = [sys.executable, worker, place, self.contender, str(self.ranks), str(tries)]
-                answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+                # What a killed process leaves among the temporary files goes with the rest.
+                given = environment() | {"TMPDIR": folder}
+                answer = subprocess.run(command, capture_output=True, text=True, check=False, env=given)
                 if answer.returncode:
                     return {"left_out": answer.stderr.strip().splitlines()[-1][:200]}
                 found = json.loads(answer.stdout.splitlines()[-1])
@@ -133,9 +135,12 @@ FAULTS: tuple[Kills | Tests | Script, ...] = (
     Kills("F1", "ours", 1, 1000, "1 000 of 1 000 load the newest finished checkpoint, none half-written"),
     Kills("F1", "torch_save", 1, 200, "comparison"),
     Kills("F1", "deepspeed", 1, 100, "comparison"),
+    Kills("F1", "lightning", 1, 100, "comparison"),
+    Kills("F1", "lightning_two_disks", 1, 100, "comparison"),
     Kills("F2", "ours", 4, 200, "no commit with a missing shard in 200 runs"),
     Kills("F2", "torch_save", 4, 50, "comparison"),
     Kills("F2", "deepspeed", 4, 30, "comparison"),
+    Kills("F2", "lightning", 4, 30, "comparison"),
     Tests(
         "F3",
         "tests/training/test_resume.py::test_stopped_by_sigterm",

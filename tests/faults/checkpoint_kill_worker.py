@@ -64,17 +64,19 @@ class Ranks:
         self.pipe, said = os.pipe()
         meeting = multiprocessing.Barrier(ranks)
 
-        def act(rank: int) -> None:
-            contender.open(rank, run)
+        def ready() -> None:
             say(said, READY)
             # A rank whose peer was killed ends with an error, which is no news.
             os.dup2(1, 2)
-            for step in range(first, first + num):
-                contender.save(step, rank, run)
+
+        def act(rank: int) -> None:
+            def saved(step: int) -> None:
                 if contender.meets:
                     meeting.wait()
                 if rank == 0:
                     say(said, step)
+
+            contender.train(range(first, first + num), rank, run, ready, saved)
 
         self.pids = [fork(lambda rank=rank: act(rank)) for rank in range(ranks)]
         os.close(said)
