@@ -75,21 +75,19 @@ def dense_pixels(distiller, batch):
 
 
 def pooled(distiller, batch, size):
-    """Means of points and pixels of the segments with a point, by loops. Map pixel r shows image row r * H / h."""
+    """Means of points and pixels of the segments that have both, by loops. Map pixel r shows image row r * H / h."""
     segments, point_RD, pixel_IDHW = batch.segments, points(distiller, batch), dense_pixels(distiller, batch)
     k, q, teacher = [], [], []
     maps_full = functional.interpolate(batch.maps_ICHW, size=IMAGE[::-1], mode="bilinear", align_corners=True)
     for segment in range(segments.num_segments):
         members = batch.pair_row_M[segments.pair_M == segment]
         places = (segments.maps_IHW == segment).nonzero().tolist()
-        if not len(members):
+        if not len(members) or not places:
             continue
         k.append(point_RD[members].double().mean(0))
         at = [(i, r * IMAGE[1] // size[0], c * IMAGE[0] // size[1]) for i, r, c in places]
-        zero = torch.zeros(8, dtype=torch.float64)
-        q.append(torch.stack([pixel_IDHW[i, :, r, c].double() for i, r, c in at]).mean(0) if at else zero)
-        empty = torch.zeros(CHANNELS, dtype=torch.float64)
-        teacher.append(torch.stack([maps_full[i, :, r, c].double() for i, r, c in at]).mean(0) if at else empty)
+        q.append(torch.stack([pixel_IDHW[i, :, r, c].double() for i, r, c in at]).mean(0))
+        teacher.append(torch.stack([maps_full[i, :, r, c].double() for i, r, c in at]).mean(0))
     return torch.stack(k), torch.stack(q), torch.stack(teacher)
 
 
@@ -100,9 +98,16 @@ def loss_of(distiller, batch):
     return name, losses[name].item()
 
 
+def without_pixels(batch, segments):
+    """The same, but these segments are nowhere in the maps, though they have points."""
+    maps = batch.segments.maps_IHW.clone()
+    maps[torch.isin(maps, torch.tensor(segments))] = -1
+    return replace(batch, segments=replace(batch.segments, maps_IHW=maps))
+
+
 @pytest.mark.parametrize("normalize", [False, True])
 def test_superpixels(normalize):
-    batch = with_segments(make_batch())
+    batch = without_pixels(with_segments(make_batch()), [1, 6, 30])
     recipe = SuperpixelTermRecipe(weight=1.0, normalize=normalize)
     name, found = loss_of(make(superpixel=recipe), batch)
     with torch.no_grad():
@@ -111,6 +116,11 @@ def test_superpixels(normalize):
         k, q = functional.normalize(k, dim=1), functional.normalize(q, dim=1)
     assert name == "superpixel"
     assert found == pytest.approx(info_nce(k, q, range(len(k))), rel=1e-5)
+
+
+def test_no_superpixel_with_a_point_and_a_pixel_is_no_loss():
+    batch = without_pixels(with_segments(make_batch()), list(range(48)))
+    assert loss_of(make(superpixel=SuperpixelTermRecipe(weight=1.0)), batch) == ("superpixel", 0.0)
 
 
 def test_pixels_may_be_thinned():
@@ -127,7 +137,7 @@ def test_tolerant_superpixels_use_the_teacher(tolerance):
     """The formula is tested with the loss; here, that it gets the teacher's own pooled features and these settings."""
     from olivine.losses.tolerant import tolerant_info_nce
 
-    batch = with_segments(make_batch())
+    batch = without_pixels(with_segments(make_batch()), [1, 6, 30])
     recipe = SuperpixelTermRecipe(weight=1.0, tolerance=tolerance, tolerated_share=0.2, similar_from=0.6)
     _, found = loss_of(make(superpixel=recipe), batch)
     with torch.no_grad():

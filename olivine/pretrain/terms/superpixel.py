@@ -33,7 +33,7 @@ class SuperpixelTerm(Term):
         self._recipe, self._temperature = recipe.superpixel, recipe.temperature
 
     def forward(self, step: Step) -> Tensor:
-        """The loss over all superpixels of this process's images that hold a point."""
+        """The loss over all superpixels of this process's images that hold a point and a pixel."""
         pooled = self._pool(step.embeddings, step.batch)
         if self._recipe.tolerance == "off":
             return superpixel_info_nce(
@@ -55,8 +55,9 @@ class SuperpixelTerm(Term):
         points_SD, held_S = mean_of_points(embeddings, batch, segments)
         pixel_P3, segment_P = _pixels(segments, batch.image_size, self._recipe.pixel_stride)
         pixels_SD = _mean_of_pixels(embeddings, pixel_P3, segment_P, segments.num_segments)
-        teacher_SC, _ = pool_segments(embeddings.teacher(pixel_P3), segment_P, segments.num_segments)
-        kept_S = held_S > 0
+        teacher_SC, seen_S = pool_segments(embeddings.teacher(pixel_P3), segment_P, segments.num_segments)
+        # A small segment may have a point and none of the pixels that `pixel_stride` leaves.
+        kept_S = (held_S > 0) & (seen_S > 0)
         return _Pooled(points_SD[kept_S], pixels_SD[kept_S], teacher_SC[kept_S])
 
 
@@ -89,7 +90,8 @@ def _mean_of_pixels(embeddings: Embeddings, pixel_P3: Tensor, segment_P: Tensor,
         )
         total_SD = part_SD if total_SD is None else total_SD + part_SD
     if total_SD is None:
-        return embeddings.all_points("point_pixel").new_zeros(num_segments, 1)
+        points_ND = embeddings.all_points("point_pixel")
+        return points_ND.new_zeros(num_segments, points_ND.shape[1])
     counts_S = torch.bincount(segment_P, minlength=num_segments)
     return total_SD / counts_S.clamp(min=1)[:, None]
 
