@@ -42,8 +42,8 @@ class LaterSweep:
 @dataclass(frozen=True)
 class PretrainBatch:
     """`pair_row_M` int64 rows of `clouds`; `pixel_M3` int64 (image in the batch, row, column) in images of `image_size`
-    (height, width); `label_M` int64, 255 unlabelled; `weight_M` float64; `radial_M` int64 distance bins; `keys` a
-    number for each keyframe, the same in every batch.
+    (height, width); `label_M` int64, 255 unlabelled; `weight_M` float64; `keys` a number for each
+    keyframe, the same in every batch.
 
     `maps_ICHW` float32 are the teacher's features; `images_IHW3` uint8 stand in their place until the encoder has run.
     """

@@ -12,6 +12,7 @@ import torch
 from olivine.artifacts import Artifact, Output, begin
 from olivine.artifacts.shards import cut_shards, finish_shards
 from olivine.drives import Drives
+from olivine.errors import StoreError
 from olivine.models.image import ImageEncoder, load_image_encoder
 from olivine.models.image.recipe import EncoderRecipe
 from olivine.packs import Entry, array_bytes, build_shard, index_bytes
@@ -56,8 +57,13 @@ def _begin(drives: Artifact, tokens: list[str], recipe: EncoderRecipe, encoder: 
 def _publish(
     out: Output, drives: Artifact, encoder: ImageEncoder, recipe: EncoderRecipe, num_shards: int, num_keyframes: int
 ) -> None:
-    notes = [out.load_part(f"shard-{number:05d}") for number in range(num_shards)]
-    out.put("index.parquet", index_bytes([row for note in notes if note for row in note["rows"]], {}))
+    rows = []
+    for number in range(num_shards):
+        note = out.load_part(f"shard-{number:05d}")
+        if note is None:
+            raise StoreError(f"{out.store.url}: shard {number} of the image features is gone. Run the stage again.")
+        rows += note["rows"]
+    out.put("index.parquet", index_bytes(rows, {}))
     counts = {"keyframes": num_keyframes, "images": 6 * num_keyframes}
     out.publish(counts, encoder_summary(encoder, recipe), drives.manifest.licences)
 

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from olivine.artifacts import sha256_hex
 from olivine.drives import CAMERAS, Drives, Keyframe
 from olivine.models.cloud import Cloud, collate, row_offsets
 from olivine.models.network import prepare_cloud
@@ -128,7 +129,7 @@ class PretrainSamples:
             weight_M=self._weights(samples),
             num_keyframes=len(samples),
             image_size=self._crop_size if augmented else self._full_size,
-            keys=tuple(int(token[:15], 16) for token in tokens),
+            keys=tuple(int(sha256_hex(token.encode())[:15], 16) for token in tokens),
             maps_ICHW=_join_given([sample.maps_ICHW for sample in samples]),
             images_IHW3=torch.cat([s.images_IHW3 for s in samples if s.images_IHW3 is not None]) if augmented else None,
         )

@@ -47,7 +47,7 @@ class Execution:
     background_checkpoints: bool = False
     """Write checkpoints beside the training. A kill while one is written then costs one interval more."""
 
-    hang_s: float = 90.0
+    hang_s: float = 80.0
     """Seconds without progress of the slowest process after which the run fails and names it."""
 
     metrics_port: int | None = None

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from olivine.artifacts import Artifact, open_artifact
+from olivine.errors import StoreError
 from olivine.models.image import load_image_encoder
 from olivine.models.image.recipe import EncoderRecipe
 from olivine.packs import Pack, bytes_array
@@ -53,6 +54,21 @@ def test_a_second_pretraining_shares_them(chain, made, own_chain):
     assert other.id != made.id
     wide = features.encode_images(drives, tokens[:2], RECIPE.model_copy(update={"width": 192}), ALONE)
     assert wide.id != other.id
+
+
+def test_a_shard_that_is_gone_is_no_artifact(own_chain, monkeypatch):
+    monkeypatch.setattr(features, "_KEYFRAMES_PER_SHARD", 2)
+    drives, tokens = own_chain.made["ingest"], own_chain.drives.tokens("train")[:6]
+    recipe = RECIPE.model_copy(update={"width": 160})
+    monkeypatch.setattr(features, "wait_for_all", lambda: remove_second(drives.store))
+
+    def remove_second(store):
+        for key in list(store.list("parts")):
+            if "shard-00001" in key:
+                store.delete(key)
+
+    with pytest.raises(StoreError, match=r"shard 1 of the image features is gone\. Run the stage again"):
+        features.encode_images(drives, tokens, recipe, ALONE)
 
 
 def test_a_killed_run_goes_on_after_its_last_shard(own_chain, monkeypatch):

@@ -147,7 +147,8 @@ def test_a_rank_that_hangs_is_named(job, own_chain, record_property):
     ended_s = time.monotonic() - start_s
     record_property("rank_named_after_s", round(named_s, 1))
     record_property("run_failed_after_s", round(ended_s, 1))
-    assert named_s < 120
+    # torchrun gives the process that stands still half a minute to end by itself.
+    assert named_s < ended_s < 120
 
 
 @pytest.mark.timeout(600)
