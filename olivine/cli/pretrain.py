@@ -92,7 +92,7 @@ def pretrain(
     keep: KeepOption = 3,
     keep_best: KeepBestOption = True,
     background_checkpoints: BackgroundOption = False,
-    hang_s: HangOption = 90.0,
+    hang_s: HangOption = 80.0,
     metrics_port: MetricsPortOption = None,
     tracker: TrackerOption = "none",
     tracker_folder: TrackerFolderOption = Path("olivine-tracking"),

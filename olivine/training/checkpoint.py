@@ -138,8 +138,8 @@ def find_checkpoint(out: Output) -> tuple[Artifact, Checkpoint] | None:
             return artifact, checkpoint
     if problem:
         raise IntegrityError(
-            f"{out.stage}: no checkpoint of {out.id[:12]} is sound, the last one tried: {problem} Bring the files of the "
-            f"store back, or delete refs/{_ref_name(out)} in {out.store.url} to begin anew."
+            f"{out.stage}: no checkpoint of {out.id[:12]} is sound, the last one tried: {problem} Bring the files of "
+            f"the store back, or delete refs/{_ref_name(out)} in {out.store.url} to begin anew."
         )
     return None
 
