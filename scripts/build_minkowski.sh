@@ -30,6 +30,8 @@ case $target in
         header=$(cd "$(dirname "$0")" && pwd)/minkowski_cuda.h
         # The copy of NVTX in the source clashes with the one of CUDA since 12.2.
         export NVCC_APPEND_FLAGS="-include $header -DCCCL_DISABLE_NVTX ${NVCC_APPEND_FLAGS:-}"
+        # Thrust, which sources for g++ name as well: since CUDA 13 in a folder of its own, which nvcc alone finds.
+        export CPLUS_INCLUDE_PATH="${CUDA_HOME:-/usr/local/cuda}/include/cccl:${CPLUS_INCLUDE_PATH:-}"
         ;;
     *) fail "MINKOWSKI_FOR is $target: say cpu or cuda." ;;
 esac
