@@ -119,6 +119,9 @@ _READERS: dict[str, tuple[type | tuple[type, ...], Callable[[str], Any]]] = {
 }
 
 
+_EXAMPLES = {"LIST": """, as in '["a","b"]' or 1,2""", "STRUCT": """, as in '{"a":"b"}'"""}
+
+
 def _read(parameter: Parameter, value: Any) -> Any:
     kind, parse = _READERS[parameter.type]
     try:
@@ -126,7 +129,10 @@ def _read(parameter: Parameter, value: Any) -> Any:
     except ValueError:
         result = None
     if not isinstance(result, kind) or (isinstance(result, bool) and kind is not bool):
-        raise UsageError(f"{parameter.name} = {value!r}: {parameter.type.lower()} expected. {parameter.description}")
+        example = _EXAMPLES.get(parameter.type, "")
+        raise UsageError(
+            f"{parameter.name} = {value!r}: {parameter.type.lower()} expected{example}. {parameter.description}"
+        )
     return result
 
 
