@@ -105,7 +105,8 @@ def check_parameters(pipeline: CompiledPipeline, given: dict[str, Any]) -> dict[
         item.name for item in pipeline.parameters.values() if item.required and given.get(item.name) in ("", None)
     ]
     if missing:
-        raise UsageError(f"pipeline {pipeline.name} needs {', '.join(missing)}. Its parameters are: {there}.")
+        say = " ".join(f"-p {name}=VALUE" for name in missing)
+        raise UsageError(f"pipeline {pipeline.name} needs {', '.join(missing)}: {say}. Its parameters are: {there}.")
     return {name: _read(pipeline.parameters[name], value) for name, value in given.items()}
 
 
