@@ -147,7 +147,7 @@ def run_search(store_url: str, query: Query, mirror: bool, as_json: bool) -> Non
              "numbers": hit.numbers} for hit in hits
         ]))  # fmt: skip
         return
-    _print_manifests(hit.manifest for hit in hits)
+    _print_manifests((hit.manifest for hit in hits), most=len(hits))
     print(f"{len(hits)} artifacts")
     if not any(True for _ in source.places()):
         print(f"note: {source.url} is empty: is --store right?", file=sys.stderr)
@@ -264,13 +264,13 @@ def _frames(store: Store, source: Source, place: Place) -> dict[str, dict[str, i
     return counted
 
 
-def _print_manifests(manifests: Iterable[Manifest]) -> None:
+def _print_manifests(manifests: Iterable[Manifest], most: int = _MOST_SHOWN) -> None:
     listed = list(manifests)
-    for manifest in listed[:_MOST_SHOWN]:
+    for manifest in listed[:most]:
         name = manifest.summary.get("method") or manifest.summary.get("init") or ""
-        print(f"{manifest.stage:9} {manifest.kind:16} {manifest.id}  {name}")
-    if len(listed) > _MOST_SHOWN:
-        kinds = Counter(manifest.kind for manifest in listed[_MOST_SHOWN:])
+        print(f"{manifest.stage:9} {manifest.kind:16} {manifest.id}  {name}".rstrip())
+    if len(listed) > most:
+        kinds = Counter(manifest.kind for manifest in listed[most:])
         print(f"and {', '.join(f'{count} {kind}' for kind, count in kinds.items())} (--json lists all)")
 
 

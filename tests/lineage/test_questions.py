@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from lineage.graph import WEIGHTS, Graph
 
 from olivine.artifacts.code import code_version
 from olivine.errors import UsageError
+from olivine.lineage.command import run_search
 from olivine.lineage.diff import diff
 from olivine.lineage.frames import count_by_drive, frame_table
 from olivine.lineage.impact import impact
@@ -116,6 +118,23 @@ def test_search(shared: Graph, source: Source, query: Query, names: set[str]) ->
 def test_a_query_that_can_find_nothing_is_refused(source: Source, query: Query, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         list(search(source, query))
+
+
+def test_a_search_lists_all_that_it_finds(shared: Graph, capsys: pytest.CaptureFixture[str]) -> None:
+    run_search(shared.store.url, Query(), mirror=False, as_json=False)
+    *lines, count = capsys.readouterr().out.splitlines()
+    found = {hit.manifest.id for hit in search(StoreSource(shared.store), Query())}
+    assert {line.split()[2] for line in lines} == found
+    # More than `impact` shows.
+    assert count == f"{len(found)} artifacts"
+    assert len(found) > 12
+
+
+def test_a_search_of_an_empty_store_asks_for_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_search(str(tmp_path), Query(), mirror=False, as_json=False)
+    answer = capsys.readouterr()
+    assert answer.out == "0 artifacts\n"
+    assert "is empty: is --store right?" in answer.err
 
 
 def test_a_kind_that_is_not_there_yet_finds_nothing(source: Source) -> None:
