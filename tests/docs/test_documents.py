@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,12 @@ def test_links_in_documents_lead_somewhere(document):
 def test_every_page_is_in_the_list_of_pages():
     listed = set(re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs/README.md").read_text()))
     assert listed == {page.name for page in ROOT.glob("docs/*.md")} - {"README.md"}
+
+
+def test_every_extra_is_told():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    told = (ROOT / "docs/README.md").read_text().split("## Extras")[1].split("## Environment")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", told, flags=re.M)) == set(declared) - {"dev", "bench"}
 
 
 def test_every_exit_code_is_told():
