@@ -1,4 +1,4 @@
-"""Label and weigh drives that were ingested before, with another labeller or other classes."""
+"""Label and weigh drives that were ingested before, with another labeler or other classes."""
 
 # Annotations stay values here (no `from __future__ import annotations`): KFP reads the parameters from them.
 from typing import Any

@@ -117,10 +117,18 @@ def find_artifact(store: Store, stage: str, name: str, kind: str | None = None) 
     maker = f"detect {stage}" if kind in DETECTION_KINDS else stage
     found = ", ".join(artifact.id[:12] for artifact in shown) or f"none: run `olivine {maker}` first"
     problem = "matches several" if matches else "is no"
-    raise UsageError(
-        f"{name!r} {problem} {kind or BY_WORD[stage].makes} in {store.url}. Give an id or its first "
-        f"{_SHORTEST_PREFIX} or more characters; here: {found}."
-    )
+    told = f"{name!r} {problem} {kind or BY_WORD[stage].makes} in {store.url}"
+    if not any(True for word in BY_WORD for _ in store.list(word)):
+        raise UsageError(f"{told}, which holds no artifact: is --store right? If it is, run `olivine {maker}` first.")
+    other = None if matches or len(name) < _SHORTEST_PREFIX else _of_another_stage(store, name)
+    known = f" (it is of kind {other.manifest.kind})" if other else ""
+    raise UsageError(f"{told}{known}. Give an id or its first {_SHORTEST_PREFIX} or more characters; here: {found}.")
+
+
+def _of_another_stage(store: Store, name: str) -> Artifact | None:
+    """The artifact that an id given in the wrong place means, where it is one."""
+    places = (key.split("/") for stage in BY_WORD for key in store.list(stage) if key.endswith("/manifest.json"))
+    return next((open_artifact(store, stage, id) for stage, id, _ in places if id.startswith(name)), None)
 
 
 def _of_kind(store: Store, stage: str, ids: Iterable[str], kind: str | None) -> list[Artifact]:

@@ -135,7 +135,7 @@ class Manifest(_Frozen):
             sound = sealed and manifest.id == manifest._expected_id()
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
-            field = ".".join(str(part) for part in first["loc"])[:200]
+            field = ".".join(str(part) for part in first["loc"])[:200] or "text"
             raise IntegrityError(f"{where}: not a manifest ({field}: {first['msg'][:200]}). {_REMEDY}") from error
         except DataError as error:
             raise IntegrityError(f"{where}: not a manifest ({str(error)[:200]}). {_REMEDY}") from error

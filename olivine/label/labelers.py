@@ -78,10 +78,13 @@ class ImportLabeler:
     is_slow = False
 
     def __init__(self, recipe: LabelRecipe) -> None:
-        if recipe.folder is None or not Path(recipe.folder).is_dir():
+        if recipe.folder is None:
             raise UsageError(
-                f"labeler import: folder {recipe.folder!r} is not there. Give the folder of the PNG masks."
+                "the labeler import reads PNG masks made elsewhere: say where, --set label.folder=FOLDER, or take "
+                "another one, --set label.labeler=grounded_sam, truth, simulated or none; docs/labels.md says which."
             )
+        if not Path(recipe.folder).is_dir():
+            raise UsageError(f"label.folder: {recipe.folder} is not a folder. Give the folder of the PNG masks.")
         self.classes = load_class_list(recipe.classes)
         self._folder = Path(recipe.folder)
         self._valid = np.zeros(256, bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -138,15 +139,18 @@ def run_why(store_url: str, number: str, as_json: bool) -> None:
 
 def run_search(store_url: str, query: Query, mirror: bool, as_json: bool) -> None:
     """Print the artifacts that fit a query."""
-    hits = list(search(open_source(store_url, mirror), query))
+    source = open_source(store_url, mirror)
+    hits = list(search(source, query))
     if as_json:
         print(json.dumps([
             {"stage": hit.manifest.stage, "kind": hit.manifest.kind, "id": hit.manifest.id, "finished": hit.finished,
              "numbers": hit.numbers} for hit in hits
         ]))  # fmt: skip
         return
-    _print_manifests(hit.manifest for hit in hits)
+    _print_manifests((hit.manifest for hit in hits), most=len(hits))
     print(f"{len(hits)} artifacts")
+    if not any(True for _ in source.places()):
+        print(f"note: {source.url} is empty: is --store right?", file=sys.stderr)
 
 
 def run_export(store_url: str, name: str, format: str, out: Path | None) -> None:
@@ -187,6 +191,9 @@ def run_withdraw(store_url: str, drive: str, reason: str, by: str) -> None:
     reached = affected(store, drive)
     print(f"{record.drive} is withdrawn by {record.by} at {record.at[:19]}: {record.reason}")
     print(f"It has reached {len(reached)} artifacts. Nothing was deleted; nothing more is made from it.")
+    if not reached:
+        told = f"note: {store.url} holds nothing made from a drive of this name"
+        print(f"{told}: is it spelt as in `olivine lineage trace`?", file=sys.stderr)
     _print_manifests(reached)
 
 
@@ -257,13 +264,13 @@ def _frames(store: Store, source: Source, place: Place) -> dict[str, dict[str, i
     return counted
 
 
-def _print_manifests(manifests: Iterable[Manifest]) -> None:
+def _print_manifests(manifests: Iterable[Manifest], most: int = _MOST_SHOWN) -> None:
     listed = list(manifests)
-    for manifest in listed[:_MOST_SHOWN]:
+    for manifest in listed[:most]:
         name = manifest.summary.get("method") or manifest.summary.get("init") or ""
-        print(f"{manifest.stage:9} {manifest.kind:16} {manifest.id}  {name}")
-    if len(listed) > _MOST_SHOWN:
-        kinds = Counter(manifest.kind for manifest in listed[_MOST_SHOWN:])
+        print(f"{manifest.stage:9} {manifest.kind:16} {manifest.id}  {name}".rstrip())
+    if len(listed) > most:
+        kinds = Counter(manifest.kind for manifest in listed[most:])
         print(f"and {', '.join(f'{count} {kind}' for kind, count in kinds.items())} (--json lists all)")
 
 

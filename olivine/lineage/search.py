@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from olivine.artifacts import Manifest
@@ -11,6 +12,7 @@ from olivine.errors import UsageError
 from olivine.lineage.diff import flatten
 from olivine.lineage.source import Place, Source
 from olivine.lineage.trace import ancestors, descendants
+from olivine.stages import DETECTION_KINDS, STAGES
 
 _RELATIONS = {">=": float.__ge__, "<=": float.__le__, ">": float.__gt__, "<": float.__lt__, "=": float.__eq__}
 _MOST_DECIMALS = 6
@@ -27,7 +29,7 @@ class Query:
     """A field and its value, as `method=olivine`, or a word that any value of the recipe is equal to."""
     drive: str = ""
     since: str = ""
-    """Date or time (ISO 8601) at which a run ended, or later."""
+    """Date or time (ISO 8601, UTC unless it says otherwise) at which a run ended, or later."""
     until: str = ""
     """Before this date or time."""
     metric: str = ""
@@ -47,22 +49,30 @@ def search(source: Source, query: Query) -> Iterator[Hit]:
     """Every artifact that fits all of the query, in the order of stages.
 
     Raises:
-        UsageError: a metric without a bound.
+        UsageError: a metric without a bound, a date that is none, or a kind that no stage makes.
     """
     if query.metric:
         _bound(query.metric)
+    since, until = _time(query.since), _time(query.until)
+    kinds = {stage.makes for stage in STAGES} | set(DETECTION_KINDS)
     places = [Place(m.stage, m.id) for m in _of_drive(source, query.drive)] if query.drive else source.places()
     for place in places:
         manifest = source.manifest(place)
-        if manifest is None or (query.kind and manifest.kind != query.kind) or not _has(manifest, query.recipe):
+        if manifest is None:
+            continue
+        kinds.add(manifest.kind)
+        if (query.kind and manifest.kind != query.kind) or not _has(manifest, query.recipe):
             continue
         numbers = numbers_of(manifest)
         if query.metric and not _within(numbers, query.metric):
             continue
         finished = (source.run(manifest) or {}).get("ended")
-        if (query.since and (finished or "") < query.since) or (query.until and (finished or "~") >= query.until):
+        ended = _time(finished or "")
+        if (since and (not ended or ended < since)) or (until and (not ended or ended >= until)):
             continue
         yield Hit(manifest, finished, numbers)
+    if query.kind and query.kind not in kinds:
+        raise UsageError(f"{query.kind!r} is no kind of artifact: give one of {', '.join(sorted(kinds))}.")
 
 
 def numbers_of(manifest: Manifest) -> dict[str, float]:
@@ -126,10 +136,21 @@ def _has(manifest: Manifest, wanted: str) -> bool:
     return flat.get(name) == value if equals else wanted in flat.values()
 
 
+def _time(text: str) -> datetime | None:
+    """A date or time, None of an empty text; of no zone it is UTC, in which runs are recorded."""
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no date or time: write it as 2026-01-31 or 2026-01-31T12:00.") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def _bound(metric: str) -> tuple[str, str, float]:
     for sign in _RELATIONS:
         name, found, value = metric.partition(sign)
-        if found:
+        if found and not name.endswith(("=", "<", ">")):
             try:
                 return name.strip(), sign, float(value)
             except ValueError:

@@ -131,6 +131,8 @@ def find_place(source: Source, name: str) -> Place:
         matches = [place for place in source.places() if place.id.startswith(name)]
     if not matches and isinstance(source, StoreSource) and (told := told_of_deletion(source.store, name)):
         raise UsageError(f"{told}. Its records are kept under {DELETED}.")
+    if not matches and not any(True for _ in source.places()):
+        raise UsageError(f"{source.url} holds no artifact: is --store right?")
     if len(matches) != 1:
         shown = ", ".join(f"{place.stage} {place.id[:12]}" for place in matches[:_MOST_SHOWN])
         raise UsageError(

@@ -105,7 +105,8 @@ def check_parameters(pipeline: CompiledPipeline, given: dict[str, Any]) -> dict[
         item.name for item in pipeline.parameters.values() if item.required and given.get(item.name) in ("", None)
     ]
     if missing:
-        raise UsageError(f"pipeline {pipeline.name} needs {', '.join(missing)}. Its parameters are: {there}.")
+        say = " ".join(f"-p {name}=VALUE" for name in missing)
+        raise UsageError(f"pipeline {pipeline.name} needs {', '.join(missing)}: {say}. Its parameters are: {there}.")
     return {name: _read(pipeline.parameters[name], value) for name, value in given.items()}
 
 
@@ -119,6 +120,9 @@ _READERS: dict[str, tuple[type | tuple[type, ...], Callable[[str], Any]]] = {
 }
 
 
+_EXAMPLES = {"LIST": """, as in '["a","b"]' or 1,2""", "STRUCT": """, as in '{"a":"b"}'"""}
+
+
 def _read(parameter: Parameter, value: Any) -> Any:
     kind, parse = _READERS[parameter.type]
     try:
@@ -126,7 +130,10 @@ def _read(parameter: Parameter, value: Any) -> Any:
     except ValueError:
         result = None
     if not isinstance(result, kind) or (isinstance(result, bool) and kind is not bool):
-        raise UsageError(f"{parameter.name} = {value!r}: {parameter.type.lower()} expected. {parameter.description}")
+        example = _EXAMPLES.get(parameter.type, "")
+        raise UsageError(
+            f"{parameter.name} = {value!r}: {parameter.type.lower()} expected{example}. {parameter.description}"
+        )
     return result
 
 

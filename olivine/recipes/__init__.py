@@ -6,6 +6,7 @@ SemanticKITTI alone are OLIVINE.
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from collections.abc import Callable
 
@@ -38,9 +39,12 @@ def load_recipe(name: str, overrides: list[str] | None = None) -> Recipe:
     if not at:
         method, scale = ("olivine", method) if method in SCALES and method != "paper" else (method, "paper")
     if method not in METHODS or scale not in SCALES:
+        names = [*RECIPES, *(f"{one}@{size}" for one in METHODS for size in SCALES)]
+        near = difflib.get_close_matches(name, names, 1)
         raise UsageError(
-            f"there is no recipe {name!r}: choose one of {', '.join(RECIPES)}, or METHOD@SCALE with a scale of "
-            f"{', '.join(SCALES)}."
+            f"there is no recipe {name!r}: {f'did you mean {near[0]!r}? Else ' if near else ''}choose one of "
+            f"{', '.join(METHODS)}, or METHOD@SCALE with a scale of {', '.join(SCALES)}; a scale alone is that of "
+            "olivine. `olivine recipes` says what each is."
         )
     recipe = METHODS[method](SCALES[scale]()).model_copy(update={"name": name})
     return override(recipe, overrides or [])

@@ -7,6 +7,7 @@ Any S3 client may upload instead, to the same keys; the digests are checked befo
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Literal
@@ -30,7 +31,8 @@ def _plain_path(path: str) -> str:
     return path
 
 
-DriveName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+=@-]{0,79}$")]
+_DRIVE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._+=@-]{0,79}$"
+DriveName = Annotated[str, StringConstraints(pattern=_DRIVE_NAME)]
 VersionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 
 
@@ -76,6 +78,11 @@ def add_drive(store: Store, drive: str, folder: Path, version: str) -> Ready:
     Raises:
         UsageError: the folder or a name in it cannot be taken. DataError: the drive is there with other files.
     """
+    if not re.match(_DRIVE_NAME, drive):
+        raise UsageError(
+            f"{drive!r} cannot be the name of a drive: give up to 80 letters, digits and . _ + = @ -, "
+            "beginning with a letter or digit."
+        )
     paths = _files_below(folder)
     if not any(path.startswith(f"{version}/") for path in paths):
         raise UsageError(f"{folder / version} holds no tables: say which folder does with --version.")

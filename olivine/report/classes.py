@@ -76,8 +76,19 @@ def _count_labelled(drives: Drives, tokens: Sequence[str]) -> tuple[list[int], s
 
 
 def draw_weights(density_weights: Artifact) -> list[Chart]:
-    """Mean sampling weight of a pair over range, relative to uniform sampling, and how many pairs there are."""
+    """Mean sampling weight of a pair over range, relative to uniform sampling, and how many pairs there are.
+
+    Without weak categories no pair has a weight: then the pairs are drawn alone, and nothing where there are none.
+    """
     ranges, relative, density = relative_weights(density_weights)
+    if not ranges:
+        return []
+    pairs = line_chart(
+        "pairs over range", [Series("pairs", "ink", ranges, density)], "range [m]", "pairs per metre", is_log=True
+    )
+    drawn = [Chart("density of pairs", pairs)]
+    if not any(relative):
+        return drawn
     weights = line_chart(
         "mean sampling weight over range",
         [Series("weight", "olivine", ranges, relative), Series("uniform", "reference", [0, ranges[-1]], [1, 1])],
@@ -85,17 +96,15 @@ def draw_weights(density_weights: Artifact) -> list[Chart]:
         "weight, uniform = 1",
         is_log=True,
     )
-    pairs = line_chart(
-        "pairs over range", [Series("pairs", "ink", ranges, density)], "range [m]", "pairs per metre", is_log=True
-    )
-    return [Chart("mean weight of a pair", weights), Chart("density of pairs", pairs)]
+    return [Chart("mean weight of a pair", weights), *drawn]
 
 
 def relative_weights(density_weights: Artifact) -> tuple[list[float], list[float], list[float]]:
-    """Range [m], mean weight of a pair (1 = as if sampled uniformly) and pairs per metre, where there are pairs."""
+    """Range [m], mean weight of a pair (1 = as if sampled uniformly, 0 where no pair has any) and pairs per metre."""
     summary = density_weights.manifest.summary
     bin_m = float(summary["profile_bin_m"])
     profile = [((row + 0.5) * bin_m, weight, pairs) for row, (weight, pairs) in enumerate(summary["profile"]) if pairs]
     total_weight, total_pairs = (sum(row[column] for row in profile) for column in (1, 2))
-    relative = [weight / pairs * total_pairs / total_weight for _, weight, pairs in profile]
+    scale = total_pairs / total_weight if total_weight else 0.0
+    relative = [weight / pairs * scale for _, weight, pairs in profile]
     return [row[0] for row in profile], relative, [pairs / bin_m for _, _, pairs in profile]

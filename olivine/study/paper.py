@@ -26,7 +26,8 @@ _INTRODUCTION = """# The paper, row by row
 
 Every figure and table of *Fine-grained Image-to-LiDAR Contrastive Distillation with Visual Foundation Models* (NeurIPS
 2024): the command that makes it, the paper's numbers, and ours. Upper-case words stand for ids, as the commands print
-them.
+them. The recipes are at the scale of the paper and need weak labels and the teacher's weights, which are named by
+`--set` where a command makes labels or pretrains: [uses.md](uses.md#1-submit-from-the-ui-or-from-the-command-line).
 
 "not found" is said of numbers of the paper that could not be found anywhere, "not run" where nothing was run. **None of
 our numbers was measured on the paper's data**: where there are any, they are means over seeds with their 95 %

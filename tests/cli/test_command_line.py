@@ -178,7 +178,7 @@ def wrong_calls(chain: Chain, tmp_path: Path):
         "id of another kind": (
             ["finetune", "--drives", drives, "--backbone", chain.made["ingest"].id, *on_chain],
             64,
-            "is no backbone in",
+            "(it is of kind drives). Give an id or its first",
         ),
         "store that is none": (
             ["label", "--drives", drives, "--store", "ftp://host/x"],
@@ -198,11 +198,15 @@ def wrong_calls(chain: Chain, tmp_path: Path):
         "empty store": (
             ["label", "--drives", drives, "--store", tmp_path / "new"],
             64,
-            "none: run `olivine ingest` first",
+            "holds no artifact: is --store right? If it is, run `olivine ingest` first",
         ),
         "unknown class list": ([*label, "-s", "label.classes=mine"], 64, "'mine' is no class list: give one of"),
         "broken class list": ([*label, "-s", f"label.classes={tmp_path}/classes.json"], 64, "not a class list"),
-        "no masks": ([*label, "-s", "label.labeler=import"], 64, "labeler import: folder None is not there"),
+        "no masks": (
+            [*label, "-s", "label.labeler=import"],
+            64,
+            "say where, --set label.folder=FOLDER, or take another one",
+        ),
         "another network": ([*finetune, "-s", "finetune.network.coordinates=cylindrical"], 64, "with another network"),
         "empty fraction": (
             [*finetune, "-s", "finetune.every_nth=99"],

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from olivine.errors import OlivineError
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/**/*.md")) + sorted(ROOT.glob("components/*/README.md"))
@@ -53,7 +56,36 @@ def test_commands_in_documents_exist(line):
         assert program in {"source", "cd", "git", "pip", "pre-commit"}
 
 
+def _anchors(document: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.S)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_in_documents_lead_somewhere(document):
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", document.read_text()):
-        assert (document.parent / target).exists(), f"{document}: {target} is not there"
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", document.read_text()):
+        page = document.parent / target if target else document
+        assert page.exists(), f"{document}: {target} is not there"
+        assert not anchor or anchor in _anchors(page), f"{document}: {target} has no heading #{anchor}"
+
+
+def test_every_page_is_in_the_list_of_pages():
+    listed = set(re.findall(r"\]\((\w+\.md)\)", (ROOT / "docs/README.md").read_text()))
+    assert listed == {page.name for page in ROOT.glob("docs/*.md")} - {"README.md"}
+
+
+def test_every_extra_is_told():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    told = (ROOT / "docs/README.md").read_text().split("## Extras")[1].split("## Environment")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", told, flags=re.M)) == set(declared) - {"dev", "bench"}
+
+
+def test_every_exit_code_is_told():
+    told = set(re.findall(r"\b\d{2,3}\b", (ROOT / "docs/README.md").read_text().split("## Exit codes")[1]))
+    assert {str(kind.exit_code) for kind in (OlivineError, *_below(OlivineError))} < told
+
+
+def _below(kind: type[OlivineError]) -> list[type[OlivineError]]:
+    return [found for child in kind.__subclasses__() for found in (child, *_below(child))]

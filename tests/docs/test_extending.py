@@ -17,10 +17,10 @@ def block(section: str, language: str) -> str:
 
 
 def test_there_is_a_section_for_each_thing():
-    assert list(SECTIONS) == ["A new data set", "A new sensor", "A new labeler", "A new backbone"]
+    assert list(SECTIONS) == ["A new data set", "A new sensor", "A new labeler", "A new loss", "A new backbone"]
 
 
-@pytest.mark.parametrize("section", [name for name in SECTIONS if name != "A new backbone"])
+@pytest.mark.parametrize("section", ["A new data set", "A new sensor", "A new labeler"])
 def test_the_example_prints_what_it_says(section, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     if "```json" in SECTIONS[section]:
@@ -49,3 +49,11 @@ def test_the_backbone_learns(tmp_path, monkeypatch):
     point_rows = found["clouds"][0].row_N
     assert len(point_rows) == 100
     assert set(point_rows.tolist()) == set(range(found["clouds"][0].num_rows))
+
+
+def test_the_loss_reaches_the_rows_of_its_pairs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found: dict = {}
+    exec(compile(block("A new loss", "python"), "A new loss", "exec"), found)
+    assert 0 < found["loss"].item() < 2
+    assert found["features_RD"].grad.abs().sum() > 0

@@ -99,9 +99,15 @@ def test_bad_masks_are_named(drives, folder, spoil, message):
         importer(folder).label(drives, keyframe)
 
 
-@pytest.mark.parametrize("folder", [None, "/nowhere/at/all"])
-def test_import_without_a_folder(folder):
-    with pytest.raises(UsageError, match=r"is not there. Give the folder of the PNG masks"):
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        (None, r"say where, --set label.folder=FOLDER, or take another one, --set label.labeler=grounded_sam"),
+        ("/nowhere/at/all", r"/nowhere/at/all is not a folder. Give the folder of the PNG masks"),
+    ],
+)
+def test_import_without_a_folder(folder, message):
+    with pytest.raises(UsageError, match=message):
         ImportLabeler(LabelRecipe(labeler="import", folder=folder))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
 import pytest
 from lineage.graph import WEIGHTS, Graph
 
 from olivine.artifacts.code import code_version
 from olivine.errors import UsageError
+from olivine.lineage.command import run_search
 from olivine.lineage.diff import diff
 from olivine.lineage.frames import count_by_drive, frame_table
 from olivine.lineage.impact import impact
@@ -101,9 +105,47 @@ def test_search(shared: Graph, source: Source, query: Query, names: set[str]) ->
     assert {hit.manifest.id for hit in search(source, query)} == ids(shared, names)
 
 
-def test_a_metric_without_a_bound_is_refused(source: Source) -> None:
-    with pytest.raises(UsageError, match=r"miou>=0\.3"):
-        list(search(source, Query(metric="miou")))
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (Query(metric="miou"), r"miou>=0\.3"),
+        (Query(metric="miou=>0.3"), r"miou>=0\.3"),
+        (Query(kind="metric"), r"'metric' is no kind of artifact: give one of backbone, density_weights, .*metrics"),
+        (Query(since="yesterday"), "'yesterday' is no date or time: write it as 2026-01-31"),
+        (Query(until="31.1.2026"), "'31.1.2026' is no date or time"),
+    ],
+)
+def test_a_query_that_can_find_nothing_is_refused(source: Source, query: Query, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        list(search(source, query))
+
+
+def test_a_search_lists_all_that_it_finds(shared: Graph, capsys: pytest.CaptureFixture[str]) -> None:
+    run_search(shared.store.url, Query(), mirror=False, as_json=False)
+    *lines, count = capsys.readouterr().out.splitlines()
+    found = {hit.manifest.id for hit in search(StoreSource(shared.store), Query())}
+    assert {line.split()[2] for line in lines} == found
+    # More than `impact` shows.
+    assert count == f"{len(found)} artifacts"
+    assert len(found) > 12
+
+
+def test_a_search_of_an_empty_store_asks_for_the_store(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_search(str(tmp_path), Query(), mirror=False, as_json=False)
+    answer = capsys.readouterr()
+    assert answer.out == "0 artifacts\n"
+    assert "is empty: is --store right?" in answer.err
+
+
+def test_a_kind_that_is_not_there_yet_finds_nothing(source: Source) -> None:
+    assert list(search(source, Query(kind="detector"))) == []
+
+
+def test_times_are_compared_as_times(source: Source) -> None:
+    ended = [datetime.fromisoformat(hit.finished) for hit in search(source, Query()) if hit.finished]
+    # The same moment on a clock two hours ahead: as text it comes later.
+    last = max(ended).astimezone(timezone(timedelta(hours=2))).isoformat()
+    assert list(search(source, Query(since=last)))
 
 
 @pytest.mark.parametrize("number", ["27.13", "0.2713", "27.1", "0.27134"])

@@ -14,6 +14,7 @@ from olivine.artifacts.withdrawn import WITHDRAWN, withdraw, withdrawals
 from olivine.drives import Drives
 from olivine.errors import DataError, IntegrityError, UsageError
 from olivine.lineage.card import write_card
+from olivine.lineage.command import run_withdraw
 from olivine.lineage.impact import impact, promoted_among
 from olivine.lineage.source import Place, StoreSource
 from olivine.lineage.withdrawal import affected, withdrawn_behind
@@ -50,6 +51,14 @@ def test_what_it_has_reached_is_marked(graph: Graph) -> None:
     assert "n008 was withdrawn by ada" in mark
     assert withdrawn_behind(graph.store, Place("finetune", graph.id("segmenter_b0"))) == []
     assert "## Withdrawn" in write_card(graph.store, place)
+
+
+def test_a_name_that_nothing_was_made_from_may_be_misspelt(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    graph = build_graph(store)
+    run_withdraw(graph.store.url, "n0O8", "a face is seen", "ada")
+    assert "is it spelt as in `olivine lineage trace`?" in capsys.readouterr().err
+    run_withdraw(graph.store.url, "n008", "a face is seen", "ada")
+    assert capsys.readouterr().err == ""
 
 
 def test_detectors_of_withdrawn_frames_are_marked(store: Store) -> None:

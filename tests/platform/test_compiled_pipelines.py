@@ -73,4 +73,5 @@ def test_texts_are_read_as_the_type_asks(kind: str, given: Any, expected: Any) -
 def test_other_values_are_refused_by_name_and_type(kind: str, given: Any) -> None:
     with pytest.raises(UsageError) as caught:
         check_parameters(PIPELINE, {kind: given})
-    assert str(caught.value) == f"{kind} = {given!r}: {kind.lower()} expected. Text."
+    example = {"LIST": """, as in '["a","b"]' or 1,2""", "STRUCT": """, as in '{"a":"b"}'"""}.get(kind, "")
+    assert str(caught.value) == f"{kind} = {given!r}: {kind.lower()} expected{example}. Text."

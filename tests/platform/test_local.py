@@ -218,7 +218,7 @@ def test_the_process_that_was_given_must_exist(bench: Bench, monkeypatch: pytest
     ("parameters", "message"),
     [
         ({"epochs": 3}, "no parameter 'epochs'. There are: cpu_per_node"),
-        ({"drives": ""}, "needs drives. Its parameters"),
+        ({"drives": ""}, "needs drives: -p drives=VALUE. Its parameters"),
         ({"seeds": 3}, "seeds = 3: list expected"),
         ({"settings": "{"}, None),
         ({"recipe": 3}, "recipe = 3: string expected"),

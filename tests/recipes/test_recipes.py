@@ -302,6 +302,15 @@ def test_no_such_recipe():
             load_recipe(odd)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("olivne", "olivine"), ("slider@demo", "slidr@demo"), ("tiny-cpu", "tiny_cpu"), ("ppkt@paper10", "ppkt@paper_10")],
+)
+def test_a_recipe_with_a_slip_is_guessed(name, meant):
+    with pytest.raises(UsageError, match=f"there is no recipe '{name}': did you mean '{meant}'"):
+        load_recipe(name)
+
+
 def test_reading_a_recipe_loads_no_torch():
     code = "import olivine.recipes, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -88,7 +88,10 @@ def test_paths_that_lead_elsewhere_are_refused(path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../one", "one/two", "", ".one", "a" * 81])
-def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
+def test_names_that_lead_elsewhere_are_refused(store: Store, tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be the name of a drive"):
+        add_drive(store, name, write_drive(tmp_path, "one"), VERSION)
+    assert list(store.list("")) == []
     file = ReadyFile(path=f"{VERSION}/scene.json", sha256="0" * 64, size_bytes=0)
     with pytest.raises(ValidationError):
         Ready(drive=name, version=VERSION, files=(file,))

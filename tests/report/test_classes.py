@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 from comparison import Compared
@@ -70,3 +73,14 @@ def test_weights_and_pairs_are_drawn(compared: Compared):
     density_weights = trace(compared.store, compared.all).of_kind("density_weights")
     assert density_weights is not None
     assert [chart.svg.count("<polyline") for chart in draw_weights(density_weights)] == [2, 1]
+
+
+def summary_of(profile: list[list[float]]) -> Any:
+    return SimpleNamespace(manifest=SimpleNamespace(summary={"profile_bin_m": 1.0, "profile": profile}))
+
+
+def test_without_categories_no_pair_has_a_weight_and_the_pairs_are_drawn():
+    without = summary_of([[0.0, 10], [0.0, 4]])
+    assert relative_weights(without) == ([0.5, 1.5], [0.0, 0.0], [10.0, 4.0])
+    assert [chart.title for chart in draw_weights(without)] == ["density of pairs"]
+    assert draw_weights(summary_of([])) == []

@@ -62,8 +62,9 @@ def load_trunk(recipe: EncoderRecipe, device: torch.device) -> FrozenEncoder:
     assert recipe.family is not None
     if recipe.weights is None:
         raise UsageError(
-            f"The image encoder {recipe.name} needs weights: set weights to a file of the family {recipe.family} and "
-            f"weights_sha256 to its digest, or weights to {RANDOM!r} for an encoder that learned nothing."
+            f"The image encoder {recipe.name} needs weights: --set pretrain.encoder.weights=FILE, of the family "
+            f"{recipe.family}, and --set pretrain.encoder.weights_sha256=DIGEST, which `sha256sum` prints; or "
+            f"pretrain.encoder.weights={RANDOM!r} for an encoder that learned nothing."
         )
     sha256 = recipe.weights_sha256
     path = place_weights(recipe.weights, sha256) if sha256 else None
