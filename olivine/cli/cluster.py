@@ -18,12 +18,15 @@ def doctor(
     host: Annotated[str, typer.Option(help="With --cluster: address of KFP, as http://localhost:8888.")] = "",
 ) -> None:
     """Look at this machine, a store, and with --cluster a cluster: what is there, what is missing, what to do."""
-    from olivine.platform.doctor import check_cluster, check_kfp, check_machine
+    from olivine.platform.doctor import Finding, check_cluster, check_kfp, check_machine
     from olivine.platform.trainjob.cluster import connect
 
     findings = list(check_machine(store))
     if cluster:
-        findings += check_cluster(connect(namespace))
+        try:
+            findings += check_cluster(connect(namespace))
+        except ConfigError as error:
+            findings.append(Finding("fault", "cluster", str(error)))
         findings += [check_kfp(host)] if host else []
     for finding in findings:
         print(f"{finding.state:6} {finding.what:20} {finding.said}")

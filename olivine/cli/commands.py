@@ -1,7 +1,8 @@
-"""Every command under its name. The help lists them in this order: single commands first, then groups."""
+"""Every command under its name, as the help shows them: by what they are for, single commands first, then groups."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -26,27 +27,30 @@ from olivine.cli.study import recipes, study_app
 from olivine.cli.weights import weights_app
 from olivine.stages import BY_WORD
 
-_COMMANDS = (
-    *(view, recipes, card, gc),
-    *(plan, groups, share, gate, close, promote, rollback, reap, doctor, submit, runs, receive),
-    *(predict, robustness, table),
-    *(ingest, weigh, pretrain, finetune, evaluate),
-    *(run, report, compare, demo, synth),
-)
-_GROUPS = {
-    "label": label_app,
-    "study": study_app,
-    "weights": weights_app,
-    "detect": detect_app,
-    "datasets": datasets_app,
-    "lineage": lineage_app,
-    "drives": drives_app,
-    "registry": registry_app,
-    "schedule": schedule_app,
-    "store": store_app,
-    "score": score_app,
-    "figure": figure_app,
+_PANELS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Whole runs": (demo, run),
+    "Stages": (ingest, weigh, pretrain, finetune, evaluate),
+    "Results": (report, compare, table, predict, robustness, view),
+    "Recipes, weights and data": (recipes, synth),
+    "Lineage": (card, gc),
+    "Registry and store": (plan, promote, rollback),
+    "Cluster": (doctor, submit, runs, receive, reap),
 }
+_STEPS_OF_PIPELINES = (groups, share, gate, close)
+_GROUPS = (
+    ("study", study_app, "Whole runs"),
+    ("label", label_app, "Stages"),
+    ("score", score_app, "Results"),
+    ("figure", figure_app, "Results"),
+    ("weights", weights_app, "Recipes, weights and data"),
+    ("datasets", datasets_app, "Recipes, weights and data"),
+    ("detect", detect_app, "Recipes, weights and data"),
+    ("lineage", lineage_app, "Lineage"),
+    ("drives", drives_app, "Lineage"),
+    ("registry", registry_app, "Registry and store"),
+    ("store", store_app, "Registry and store"),
+    ("schedule", schedule_app, "Cluster"),
+)
 
 app = typer.Typer(
     name="olivine",
@@ -55,11 +59,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in _COMMANDS:
-    stage = BY_WORD.get(command.__name__)
-    app.command(help=stage.summary if stage else None)(command)
-for name, group in _GROUPS.items():
-    app.add_typer(group, name=name)
+for panel, commands in _PANELS.items():
+    for command in commands:
+        stage = BY_WORD.get(command.__name__)
+        app.command(help=stage.summary if stage else None, rich_help_panel=panel)(command)
+for command in _STEPS_OF_PIPELINES:
+    app.command(hidden=True)(command)
+for name, group, panel in _GROUPS:
+    app.add_typer(group, name=name, rich_help_panel=panel)
 
 
 @app.callback(invoke_without_command=True)

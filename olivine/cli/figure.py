@@ -80,7 +80,7 @@ def embeddings(
     drives: Annotated[str, typer.Option(help="Id of the drives; default: those of the first backbone.")] = "",
     split: Annotated[Literal["train", "select", "test"], typer.Option(help="Whose points.")] = "test",
     method: Annotated[
-        Literal["pca", "tsne"], typer.Option(help="Principal components, or t-SNE (needs olivine[figures]).")
+        Literal["pca", "tsne"], typer.Option(help="Principal components, or t-SNE, which needs the extra figures.")
     ] = "pca",
     points_per_class: Annotated[int, typer.Option(min=1, max=300, help="Points of each class, at most.")] = 60,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the points and of t-SNE.")] = 0,

@@ -27,13 +27,16 @@ def main() -> None:
         sys.exit(error.exit_code)
     except typer.TyperException as error:
         # What the parser of the command line refuses is a wrong call like any other. No arguments at all ask for help.
-        _tell_launcher(UsageError(error.format_message()))
-        if message := error.format_message():
+        # Pydantic's own prefix says nothing to who typed the option.
+        message = error.format_message().replace("Value error, ", "")
+        _tell_launcher(UsageError(message))
+        if message:
             print(f"olivine: {message} `--help` shows the options.", file=sys.stderr)
         sys.exit(UsageError.exit_code)
     except OSError as error:
         _tell_launcher(DataError(str(error)))
-        print(f"olivine: {error}. Check that the file or folder is there and may be used.", file=sys.stderr)
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"olivine: {told}. Check that the file or folder is there and may be used.", file=sys.stderr)
         sys.exit(DataError.exit_code)
     except Exception as error:
         _tell_launcher(error)

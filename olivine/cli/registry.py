@@ -60,6 +60,7 @@ def registry_list(store: StoreOption = "./store", as_json: JsonOption = False) -
         print(f"{row['drive']:32} {row['version']:14} {row['files']:7} files {row['bytes']:15} bytes  {state}")
     for name, reason in catalogue.refused.items():
         print(f"{name:32} refused: {reason}")
+    print(f"{len(rows)} complete drives in {opened.url}")
 
 
 def plan(

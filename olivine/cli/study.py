@@ -21,8 +21,10 @@ def recipes(as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps({name: load_recipe(name).resolved() for name in RECIPES}))
         return
-    for name, line in describe_recipes().items():
-        print(f"{name:16} {line}")
+    lines = describe_recipes()
+    width = max(map(len, lines))
+    for name, line in lines.items():
+        print(f"{name:{width}} {line}")
 
 
 @study_app.callback()
