@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from olivine.artifacts import sha256_hex
+from olivine.artifacts import file_digests, sha256_hex
 from olivine.datasets import DataSetTable, Scan, find_scans, read_labels, read_points
 from olivine.datasets.table import is_safe_name
 from olivine.errors import DataError
@@ -104,12 +104,19 @@ def pack_scan(table: DataSetTable, frame: ScanFrame) -> Packed:
 
 
 def scan_source_digest(root: Path, frames: list[ScanFrame]) -> str:
-    """SHA-256 over split, name and size of every file: what decides whether an earlier ingest can be reused."""
+    """SHA-256 over split and name of every file, size of the sweeps and bytes of the labels.
+
+    It decides whether an earlier ingest can be reused. A label that is corrected keeps the size of its file, so labels
+    are read: 4 bytes a point, beside the 16 and more of the sweep, which packing reads.
+    """
     digest = hashlib.sha256()
     for frame in frames:
-        for path in filter(None, (frame.scan.points, frame.labels)):
-            size = path.stat().st_size if path.is_file() else -1
-            digest.update(f"{frame.split}\0{path.relative_to(root)}\0{size}\n".encode())
+        points = frame.scan.points
+        size = points.stat().st_size if points.is_file() else -1
+        digest.update(f"{frame.split}\0{points.relative_to(root)}\0{size}\n".encode())
+    labels = [frame.labels for frame in frames if frame.labels is not None]
+    for path, sha256 in zip(labels, file_digests(labels, "ingest: labels"), strict=True):
+        digest.update(f"{path.relative_to(root)}\0{sha256}\n".encode())
     return digest.hexdigest()
 
 

@@ -235,6 +235,22 @@ def test_the_same_again_is_found_and_another_table_is_not(root, store, tmp_path,
     assert run(root, store, RECIPE.model_copy(update={"dataset": str(tmp_path / "own.json")})).id != first.id
 
 
+def test_corrected_labels_are_taken_though_their_files_have_the_same_size(root, store):
+    first = run(root, store, RECIPE)
+    path = label_file(root, "03", "000001")
+    path.write_bytes(np.full(60, 40, np.uint32).tobytes())
+    drives = Drives(run(root, store, RECIPE))
+    assert drives.artifact.id != first.id
+    (token,) = [token for token, name in drives.column("lidar_token").items() if name == "03/000001"]
+    assert set(drives.lidarseg(token).tolist()) == {KITTI.class_names.index("road") + 1}
+
+
+def test_the_same_scans_elsewhere_are_the_same_drives(root, store, tmp_path):
+    first = run(root, store, RECIPE)
+    copied = shutil.copytree(root, tmp_path / "copied", copy_function=shutil.copyfile)
+    assert run(copied, store, RECIPE).manifest == first.manifest
+
+
 def test_withdrawn_sequences_are_left_out(root, store):
     withdraw(store, "semantickitti-00", "a face is seen")
     manifest = run(root, store, RECIPE).manifest
