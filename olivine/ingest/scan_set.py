@@ -25,6 +25,8 @@ from olivine.ingest.splits import Split, read_splits
 from olivine.packs import Entry, array_bytes
 
 _SPLITS_FILE = "splits.json"
+_READABLE_LETTERS = 55
+"""A token has 64 letters at most, 9 of which are digits of the digest and a dash."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,16 @@ class ScanFrame:
 
     @property
     def token(self) -> str:
-        """What names it in the store: 8 digits of a digest, which seed its augmentation, and its own name."""
+        """What names it in the store: 8 digits of a digest, which seed its augmentation, and its own name.
+
+        Of a name that is too long the end stands there, which is the frame, behind 16 more digits: 8 alone would be
+        the same for two of some ten thousand frames.
+        """
+        digest = sha256_hex(f"{self.drive}/{self.name}".encode())
         readable = re.sub(r"[^A-Za-z0-9_-]", "-", self.name)
-        return f"{sha256_hex(f'{self.drive}/{self.name}'.encode())[:8]}-{readable}"[:64]
+        if len(readable) > _READABLE_LETTERS:
+            readable = f"{digest[8:24]}-{readable[17 - _READABLE_LETTERS :]}"
+        return f"{digest[:8]}-{readable}"
 
 
 def find_frames(table: DataSetTable, root: Path) -> list[ScanFrame]:
