@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from olivine.errors import DataError
+from olivine.progress import Progress
 
 _CHUNK_BYTES = 1 << 20
 
@@ -18,6 +21,24 @@ def sha256_hex(data: bytes | Path) -> str:
         return hashlib.sha256(data).hexdigest()
     with data.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_digests(paths: Sequence[Path], work: str) -> list[str | None]:
+    """SHA-256 of each file in hex, in their order; None for one that cannot be read. `work` names it to who waits."""
+
+    def digest(path: Path) -> str | None:
+        try:
+            return sha256_hex(path)
+        except OSError:
+            return None
+
+    digests = []
+    # Threads: reading and hashing release the interpreter lock.
+    with Progress(work, len(paths), "files") as progress, ThreadPoolExecutor() as pool:
+        for found in pool.map(digest, paths):
+            digests.append(found)
+            progress.advance()
+    return digests
 
 
 def canonical_json(value: Any) -> bytes:

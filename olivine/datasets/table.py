@@ -34,7 +34,7 @@ class LabelClass(BaseModel):
 
 
 class Layout(BaseModel):
-    """Names of files below the root, with {sequence} and {frame} once each, and how points lie in theirs."""
+    """Names of files below the root, a folder for each {sequence} and a file for each {frame}, and what points are."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -63,6 +63,13 @@ class Layout(BaseModel):
             fits = pattern.count("{sequence}") == pattern.count("{frame}") == 1
             if not fits or not all(_SAFE_PART.fullmatch(part) for part in filled.split("/")):
                 raise ValueError(f"{pattern!r} must be a relative path with {{sequence}} and {{frame}} once each")
+            # In one folder nothing would tell the frames of a sequence from those of a longer name that begins alike.
+            folder, _, file = pattern.rpartition("/")
+            if "{sequence}" not in folder or "{frame}" not in file:
+                raise ValueError(
+                    f"{pattern!r} must have {{sequence}} in the name of a folder and {{frame}} in that of the file: "
+                    "give each sequence a folder of its own"
+                )
         return self
 
 

@@ -22,8 +22,8 @@ def run(frames: Artifact, detector: Artifact, recipe: DetectionRecipe) -> Artifa
     AP is given for cars, pedestrians and cyclists, whichever of them the detector knows.
 
     Raises:
-        UsageError: the split has no frame, or one that the detector was trained on. The split that it was trained on
-            may be scored as such: the summary says so.
+        UsageError: the split has no frame, or one that the detector was trained on, or the detector does not say which
+            ones those are. The split that it was trained on may be scored as such: the summary says so.
     """
     reader = Frames(frames)
     num_trained_on = _count_trained_on(reader, detector, recipe.split)

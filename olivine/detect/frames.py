@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from olivine.artifacts import Artifact, Output, Quarantined, begin
+from olivine.artifacts import Artifact, Output, Quarantined, begin, file_digests
 from olivine.artifacts.shards import cut_shards, finish_shards
 from olivine.artifacts.withdrawn import withdrawals
 from olivine.detect.calibration import Calibration, parse_calibration
-from olivine.detect.kitti import RawFrame, files_of, frame_boxes, read_frame, read_split
+from olivine.detect.kitti import RawFrame, frame_boxes, read_frame, read_split, sensor_files, text_files
 from olivine.detect.recipe import FramesRecipe
 from olivine.errors import DataError, UsageError
 from olivine.metrics.kitti_boxes import Boxes, parse_boxes
@@ -151,11 +151,17 @@ def _assign_splits(root: Path, splits: Sequence[str]) -> dict[str, str]:
 
 
 def _source_digest(root: Path, split_of: Mapping[str, str]) -> str:
-    """SHA-256 over split, names and sizes of the files: it decides whether an earlier artifact is the same."""
+    """SHA-256 over split and name of each frame, the sizes of sweep and image, and the bytes of calibration and labels.
+
+    It decides whether an earlier artifact is the same. A number that is corrected keeps the size of its file.
+    """
     digest = hashlib.sha256()
     for name, split in split_of.items():
-        sizes = [path.stat().st_size if path.is_file() else -1 for path in files_of(root, name)]
+        sizes = [path.stat().st_size if path.is_file() else -1 for path in sensor_files(root, name)]
         digest.update(f"{split}\0{name}\0{sizes}\n".encode())
+    texts = [path for name in split_of for path in text_files(root, name)]
+    for sha256 in file_digests(texts, "detect ingest: labels"):
+        digest.update(f"{sha256}\n".encode())
     return digest.hexdigest()
 
 

@@ -86,11 +86,14 @@ def check_labels(labels: Boxes, where: str) -> None:
         raise DataError(f"{where}: {labels.kind_B[row]} number {row} has the size {labels.size_B3[row].tolist()} m")
 
 
-def files_of(root: Path, name: str) -> list[Path]:
-    """Where the files of a frame are, whether they are there or not."""
-    folder = root / "training"
-    where = {"velodyne": "bin", "calib": "txt", "label_2": "txt", "image_2": "png"}
-    return [folder / part / f"{name}.{suffix}" for part, suffix in where.items()]
+def sensor_files(root: Path, name: str) -> list[Path]:
+    """Where sweep and image of a frame are, whether they are there or not."""
+    return [root / "training" / part / f"{name}.{suffix}" for part, suffix in (("velodyne", "bin"), ("image_2", "png"))]
+
+
+def text_files(root: Path, name: str) -> list[Path]:
+    """Where calibration and labels of a frame are, whether they are there or not."""
+    return [root / "training" / part / f"{name}.txt" for part in ("calib", "label_2")]
 
 
 def _read_sweep(path: Path) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,9 @@ MAP_STRIDE = 8
 
 _LEAST_HEIGHT_CELLS = 25
 Triple = tuple[float, float, float]
+Width = Annotated[int, Field(ge=1)]
+"""Channels, or pixels of a side."""
+Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class FramesRecipe(StageRecipe):
@@ -21,11 +24,17 @@ class FramesRecipe(StageRecipe):
     splits: tuple[str, ...] = Field(("train", "val"), min_length=1)
     """Lists of `ImageSets` that are packed. No frame may be in two of them."""
 
-    image_size: tuple[int, int] | None = None
+    image_size: tuple[Width, Width] | None = None
     """(width, height) [pixels] of frames that come without their image; none: they are refused."""
 
     frames_per_shard: int = Field(64, ge=1, le=128)
     """Frames in one tar shard."""
+
+    @model_validator(mode="after")
+    def _check(self) -> FramesRecipe:
+        if len(set(self.splits)) < len(self.splits):
+            raise ValueError(f"splits name one twice: {', '.join(self.splits)}")
+        return self
 
 
 class GridRecipe(StageRecipe):
@@ -74,13 +83,13 @@ class GridRecipe(StageRecipe):
 class MapNetworkRecipe(StageRecipe):
     """The 2D network on the bird's-eye map: two blocks of convolutions, the second on a map of half the size."""
 
-    layers: tuple[int, int] = (5, 5)
+    layers: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]] = (5, 5)
     """Convolutions of each block after its first."""
 
-    widths: tuple[int, int] = (128, 256)
+    widths: tuple[Width, Width] = (128, 256)
     """Channels of each block."""
 
-    up_widths: tuple[int, int] = (256, 256)
+    up_widths: tuple[Width, Width] = (256, 256)
     """Channels that each block adds to the map of the head."""
 
 
@@ -135,6 +144,15 @@ class AugmentRecipe(StageRecipe):
     scale: tuple[float, float] = (0.95, 1.05)
     """Least and greatest factor on all lengths."""
 
+    @model_validator(mode="after")
+    def _check(self) -> AugmentRecipe:
+        least, greatest = self.scale
+        if not 0 < least <= greatest:
+            raise ValueError(
+                f"scale is {least:g} to {greatest:g}: give the least factor, above zero, then the greatest"
+            )
+        return self
+
 
 class OneCycleRecipe(StageRecipe):
     """AdamW in one cycle: the rate rises along a cosine and falls along another, the momentum does the opposite."""
@@ -145,7 +163,7 @@ class OneCycleRecipe(StageRecipe):
     weight_decay: float = Field(0.01, ge=0)
     """On every parameter."""
 
-    momentum: tuple[float, float] = (0.95, 0.85)
+    momentum: tuple[Beta, Beta] = (0.95, 0.85)
     """Adam's first beta at the ends and at the highest rate; the second is 0.99."""
 
     rising_share: float = Field(0.4, gt=0, lt=1)
@@ -180,7 +198,7 @@ class DetectorRecipe(StageRecipe):
     grid: GridRecipe = GridRecipe()
     """Range and voxels."""
 
-    widths: tuple[int, int, int, int, int] = (16, 32, 64, 64, 128)
+    widths: tuple[Width, Width, Width, Width, Width] = (16, 32, 64, 64, 128)
     """Channels of VoxelNet; those of the backbone to start from."""
 
     map_network: MapNetworkRecipe = MapNetworkRecipe()

@@ -21,6 +21,8 @@ from olivine.errors import UsageError
 from olivine.progress import Progress
 from olivine.training.tensors import bytes_tensors
 
+_FRAMES_FILE = "frames.json"
+
 
 def load_detector(artifact: Artifact) -> tuple[Detector, DetectorRecipe]:
     """The detector of an artifact in evaluation mode, on the GPU where there is one, and its recipe."""
@@ -31,8 +33,17 @@ def load_detector(artifact: Artifact) -> tuple[Detector, DetectorRecipe]:
 
 
 def trained_on(names: Sequence[str], detector: Artifact) -> list[str]:
-    """Those of the frames that the detector was trained on: a name stands for one frame of the benchmark."""
-    return sorted(set(names) & set(json.loads(detector.read("frames.json"))))
+    """Those of the frames that the detector was trained on: a name stands for one frame of the benchmark.
+
+    Raises:
+        UsageError: the detector does not say which ones.
+    """
+    if not any(blob.path == _FRAMES_FILE for blob in detector.manifest.data):
+        raise UsageError(
+            f"detector {detector.id[:12]} holds no {_FRAMES_FILE}: it was made before detectors kept the names of "
+            "their frames, and which ones it was trained on is not known. Train it again with `olivine detect finetune`."
+        )
+    return sorted(set(names) & set(json.loads(detector.read(_FRAMES_FILE))))
 
 
 def predict_split(frames: Frames, detector: Artifact, recipe: DetectionRecipe) -> Iterator[tuple[str, str]]:
@@ -71,7 +82,8 @@ def write_results(frames: Artifact, detector: Artifact, recipe: DetectionRecipe,
     It says how many of them the detector was trained on: such predictions are in order, a score of them is not.
 
     Raises:
-        UsageError: the folder is there already, or the split has no frame.
+        UsageError: the folder is there already, the split has no frame, or the detector does not say which frames it
+            was trained on.
     """
     if folder.exists():
         raise UsageError(f"{folder} is there already: give --out a new folder, so that no other predictions mix in.")

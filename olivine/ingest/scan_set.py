@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from olivine.artifacts import sha256_hex
+from olivine.artifacts import file_digests, sha256_hex
 from olivine.datasets import DataSetTable, Scan, find_scans, read_labels, read_points
 from olivine.datasets.table import is_safe_name
 from olivine.errors import DataError
@@ -25,6 +25,8 @@ from olivine.ingest.splits import Split, read_splits
 from olivine.packs import Entry, array_bytes
 
 _SPLITS_FILE = "splits.json"
+_READABLE_LETTERS = 55
+"""A token has 64 letters at most, 9 of which are digits of the digest and a dash."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,16 @@ class ScanFrame:
 
     @property
     def token(self) -> str:
-        """What names it in the store: 8 digits of a digest, which seed its augmentation, and its own name."""
+        """What names it in the store: 8 digits of a digest, which seed its augmentation, and its own name.
+
+        Of a name that is too long the end stands there, which is the frame, behind 16 more digits: 8 alone would be
+        the same for two of some ten thousand frames.
+        """
+        digest = sha256_hex(f"{self.drive}/{self.name}".encode())
         readable = re.sub(r"[^A-Za-z0-9_-]", "-", self.name)
-        return f"{sha256_hex(f'{self.drive}/{self.name}'.encode())[:8]}-{readable}"[:64]
+        if len(readable) > _READABLE_LETTERS:
+            readable = f"{digest[8:24]}-{readable[17 - _READABLE_LETTERS :]}"
+        return f"{digest[:8]}-{readable}"
 
 
 def find_frames(table: DataSetTable, root: Path) -> list[ScanFrame]:
@@ -104,12 +113,19 @@ def pack_scan(table: DataSetTable, frame: ScanFrame) -> Packed:
 
 
 def scan_source_digest(root: Path, frames: list[ScanFrame]) -> str:
-    """SHA-256 over split, name and size of every file: what decides whether an earlier ingest can be reused."""
+    """SHA-256 over split and name of every file, size of the sweeps and bytes of the labels.
+
+    It decides whether an earlier ingest can be reused. A label that is corrected keeps the size of its file, so labels
+    are read: 4 bytes a point, beside the 16 and more of the sweep, which packing reads.
+    """
     digest = hashlib.sha256()
     for frame in frames:
-        for path in filter(None, (frame.scan.points, frame.labels)):
-            size = path.stat().st_size if path.is_file() else -1
-            digest.update(f"{frame.split}\0{path.relative_to(root)}\0{size}\n".encode())
+        points = frame.scan.points
+        size = points.stat().st_size if points.is_file() else -1
+        digest.update(f"{frame.split}\0{points.relative_to(root)}\0{size}\n".encode())
+    labels = [frame.labels for frame in frames if frame.labels is not None]
+    for path, sha256 in zip(labels, file_digests(labels, "ingest: labels"), strict=True):
+        digest.update(f"{path.relative_to(root)}\0{sha256}\n".encode())
     return digest.hexdigest()
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from olivine.artifacts.digest import artifact_id, canonical_json, sha256_hex
+from olivine.artifacts.digest import artifact_id, canonical_json, file_digests, sha256_hex
 from olivine.errors import DataError
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -46,6 +46,16 @@ def test_digest_of_bytes_and_files(tmp_path: Path) -> None:
     assert (
         sha256_hex(tmp_path / "x") == sha256_hex(b"abc" * 1_000_000) == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
     )
+
+
+def test_digests_of_files_in_their_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [f"{number:03d}" for number in range(40)]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    (tmp_path / "a folder").mkdir()
+    paths = [tmp_path / name for name in [*names, "not there", "a folder"]]
+    assert file_digests(paths, "labels") == [*(sha256_hex(name.encode()) for name in names), None, None]
+    assert json.loads(capsys.readouterr().err)["done"] == 42
 
 
 def test_all_that_determines_an_artifact_changes_its_id() -> None:

@@ -83,6 +83,10 @@ BASE = json.dumps(
 )
 
 
+def layout(**patterns):
+    return {"layout": {"points": "{sequence}/p/{frame}.bin", "labels": "{sequence}/l/{frame}.label"} | patterns}
+
+
 def test_a_table_of_ones_own(tmp_path):
     path = tmp_path / "own.json"
     path.write_text(BASE)
@@ -106,6 +110,14 @@ def test_a_table_of_ones_own(tmp_path):
         ({"layout": {"points": "../{sequence}/{frame}", "labels": "{sequence}/{frame}"}}, "must be a relative path"),
         ({"layout": {"points": "/{sequence}/{frame}", "labels": "{sequence}/{frame}"}}, "must be a relative path"),
         ({"layout": {"points": "x/{frame}", "labels": "{sequence}/{frame}"}}, "once each"),
+        (
+            layout(points="data/{sequence}_{frame}.bin"),
+            "'data/{sequence}_{frame}.bin' must have {sequence} in the name",
+        ),
+        (layout(points="{sequence}_{frame}.bin"), "give each sequence a folder of its own"),
+        (layout(labels="{frame}/{sequence}.label"), "{frame} in that of the file"),
+        (layout(predictions="{sequence}{frame}.label"), "in the name of a folder"),
+        (layout(labels_of_split={"train": "x/{sequence}-{frame}"}), "in the name of a folder"),
         ({"clases": []}, "clases: Extra inputs are not permitted"),
     ],
 )

@@ -21,7 +21,16 @@ from olivine.detect.anchors import (
     make_anchors,
     nearest_iou,
 )
-from olivine.detect.recipe import CLASSES, ClassRecipe, DetectorRecipe, GridRecipe
+from olivine.detect.recipe import (
+    CLASSES,
+    AugmentRecipe,
+    ClassRecipe,
+    DetectorRecipe,
+    FramesRecipe,
+    GridRecipe,
+    MapNetworkRecipe,
+    OneCycleRecipe,
+)
 
 GRID = GridRecipe(low=(0, -6.4, -3), high=(12.8, 6.4, 1), voxel_size=(0.1, 0.1, 0.16))
 """128 x 128 x 26 voxels, 16 x 16 cells of the map."""
@@ -153,6 +162,19 @@ def test_targets_equal_a_slow_version(objects):
             "may not be above matched",
         ),
         (lambda: DetectorRecipe(classes=ONE * 2), "classes name one twice: car, car"),
+        (lambda: DetectorRecipe(widths=(16, 0, 64, 64, 128)), r"widths\.1\n.*greater than or equal to 1"),
+        (lambda: FramesRecipe(splits=("train", "train")), "splits name one twice: train, train"),
+        (lambda: FramesRecipe(image_size=(1242, 0)), r"image_size\.1\n.*greater than or equal to 1"),
+        (lambda: FramesRecipe(image_size=(-1, 375)), r"image_size\.0\n"),
+        (lambda: MapNetworkRecipe(layers=(-1, 5)), r"layers\.0\n.*greater than or equal to 0"),
+        (lambda: MapNetworkRecipe(layers=(5, -1)), r"layers\.1\n"),
+        (lambda: MapNetworkRecipe(widths=(0, 8)), r"widths\.0\n"),
+        (lambda: MapNetworkRecipe(widths=(8, 0)), r"widths\.1\n"),
+        (lambda: MapNetworkRecipe(up_widths=(0, 8)), r"up_widths\.0\n"),
+        (lambda: AugmentRecipe(scale=(1.05, 0.95)), "scale is 1.05 to 0.95: give the least factor, above zero, then"),
+        (lambda: AugmentRecipe(scale=(0, 1)), "scale is 0 to 1"),
+        (lambda: OneCycleRecipe(momentum=(0.95, 1)), r"momentum\.1\n.*less than 1"),
+        (lambda: OneCycleRecipe(momentum=(-0.1, 0.85)), r"momentum\.0\n"),
     ],
 )
 def test_recipes_that_make_no_sense(make, message):

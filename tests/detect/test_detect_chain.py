@@ -146,6 +146,16 @@ def test_frames_that_were_trained_on_are_not_scored(root, frames, tmp_path, spli
         evaluate.run(again, made, recipe(f"evaluate.split={split}").evaluate)
 
 
+def test_a_detector_that_does_not_name_its_frames(frames, tmp_path):
+    out = begin(frames.store, "finetune", "detector", {"frames": frames.manifest}, {"split": "train"}, seed=0)
+    old = out.publish({}, {"init": "random"}, ())
+    message = rf"detector {old.id[:12]} holds no frames\.json: .* Train it again with `olivine detect finetune`"
+    with pytest.raises(UsageError, match=message):
+        evaluate.run(frames, old, recipe().evaluate)
+    with pytest.raises(UsageError, match=message):
+        write_results(frames, old, recipe().evaluate, tmp_path / "val")
+
+
 def test_other_frames_of_another_artifact_are_scored(root, frames, tmp_path):
     made = finetune.run(frames, None, recipe("finetune.epochs=1").finetune)
     other = tmp_path / "kitti"

@@ -72,6 +72,15 @@ def test_again_without_work_and_other_files_are_other_frames(root, directory_sto
     assert pack_frames(root, directory_store, FramesRecipe()).id != first.id
 
 
+@pytest.mark.parametrize(("file", "old", "new"), [("label_2", "Cyclist", "Misc   "), ("calib", "P2: 7", "P2: 8")])
+def test_corrected_texts_are_other_frames_though_their_files_have_the_same_size(root, directory_store, file, old, new):
+    first = pack_frames(root, directory_store, FramesRecipe())
+    path = root / f"training/{file}/000002.txt"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    assert pack_frames(root, directory_store, FramesRecipe()).id != first.id
+
+
 def test_lineage_finds_a_frame(root, directory_store, tmp_path):
     made = pack_frames(root, directory_store, FramesRecipe())
     build_mirror(directory_store, tmp_path / "mirror.sqlite")

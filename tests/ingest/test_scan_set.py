@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,13 +13,13 @@ from scan_files import write_list, write_scan, write_sequences
 
 from olivine.artifacts import verify
 from olivine.artifacts.withdrawn import withdraw
-from olivine.datasets import find_scans, known_tables, load_table, read_labels, read_points
+from olivine.datasets import Scan, find_scans, known_tables, load_table, read_labels, read_points
 from olivine.drives import Drives
 from olivine.errors import DataError, UsageError
 from olivine.finetune.fraction import labelled_keyframes, left_out_of
 from olivine.finetune.recipe import FinetuneRecipe
 from olivine.ingest.recipe import IngestRecipe
-from olivine.ingest.scan_set import find_frames
+from olivine.ingest.scan_set import ScanFrame, find_frames
 from olivine.ingest.stage import run
 from olivine.label.recipe import LabelRecipe
 from olivine.label.stage import run as label
@@ -235,6 +237,22 @@ def test_the_same_again_is_found_and_another_table_is_not(root, store, tmp_path,
     assert run(root, store, RECIPE.model_copy(update={"dataset": str(tmp_path / "own.json")})).id != first.id
 
 
+def test_corrected_labels_are_taken_though_their_files_have_the_same_size(root, store):
+    first = run(root, store, RECIPE)
+    path = label_file(root, "03", "000001")
+    path.write_bytes(np.full(60, 40, np.uint32).tobytes())
+    drives = Drives(run(root, store, RECIPE))
+    assert drives.artifact.id != first.id
+    (token,) = [token for token, name in drives.column("lidar_token").items() if name == "03/000001"]
+    assert set(drives.lidarseg(token).tolist()) == {KITTI.class_names.index("road") + 1}
+
+
+def test_the_same_scans_elsewhere_are_the_same_drives(root, store, tmp_path):
+    first = run(root, store, RECIPE)
+    copied = shutil.copytree(root, tmp_path / "copied", copy_function=shutil.copyfile)
+    assert run(copied, store, RECIPE).manifest == first.manifest
+
+
 def test_withdrawn_sequences_are_left_out(root, store):
     withdraw(store, "semantickitti-00", "a face is seen")
     manifest = run(root, store, RECIPE).manifest
@@ -260,6 +278,16 @@ def test_names_that_are_alike_have_tokens_of_their_own(root):
     frames = find_frames(KITTI, root)
     assert len({frame.token for frame in frames}) == len(frames)
     assert all(len(frame.token) <= 64 for frame in frames)
+
+
+@pytest.mark.parametrize("length", [48, 49, 60, 200])
+def test_tokens_of_long_names_tell_their_frames(length):
+    scans = [Scan("s" * length, f"{frame:06d}", Path(), Path()) for frame in (1, 2)]
+    first, second = (ScanFrame(scan, "train", "drive", None).token for scan in scans)
+    assert (len(first), first[-7:], second[-7:]) == (64, "-000001", "-000002")
+    if length > 48:
+        assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{16}-s{31}-000001", first)
+        assert first[9:25] != second[9:25]
 
 
 def test_the_command_and_what_to_know_of_a_split(olivine, tmp_path):

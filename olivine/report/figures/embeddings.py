@@ -109,7 +109,8 @@ _METHODS = {"pca": "principal components", "tsne": "t-SNE"}
 def _sample(
     drives: Drives, tokens: Sequence[str], num_classes: int, points_per_class: int, seed: int
 ) -> list[tuple[str, NDArray[np.int64], NDArray[np.uint8]]]:
-    """By keyframe the points drawn and their classes: an equal share of every class from every keyframe that has it."""
+    """By keyframe the points drawn and their classes: of every class at most so many, in equal shares (to within one
+    point) from the keyframes that have it."""
     truths = {token: drives.lidarseg(token) for token in tokens}
     holders = {id: [t for t in tokens if (truths[t] == id).any()] for id in range(1, num_classes + 1)}
     rng, sample = np.random.default_rng(seed), []
@@ -118,10 +119,11 @@ def _sample(
         for id, holding in holders.items():
             if token in holding:
                 rows = np.flatnonzero(truths[token] == id)
-                share = -(-points_per_class // len(holding))
+                place, among = holding.index(token), len(holding)
+                share = (place + 1) * points_per_class // among - place * points_per_class // among
                 drawn.append(rng.permutation(rows)[:share])
-        if drawn:
-            point_S = np.sort(np.concatenate(drawn))
+        point_S = np.sort(np.concatenate(drawn)) if drawn else np.zeros(0, np.int64)
+        if len(point_S):
             sample.append((token, point_S, truths[token][point_S]))
     return sample
 

@@ -26,7 +26,8 @@ def write_figure(figure: Figure, out: Path) -> Path:
     """Write the figure to `out`, in the format that its suffix names; return `out`.
 
     Raises:
-        UsageError: another suffix than .html or .svg, or a place that cannot be written. DiskFullError: no room.
+        UsageError: another suffix than .html or .svg, a figure of tables alone as .svg, or a place that cannot be
+            written. DiskFullError: no room.
     """
     renderers = {".html": render_page, ".svg": render_svg}
     if out.suffix not in renderers:
@@ -42,7 +43,13 @@ def render_page(figure: Figure) -> str:
 
 
 def render_svg(figure: Figure) -> str:
-    """Panels in rows, the legend below; text is that of the page, but tables are left out."""
+    """Panels in rows, the legend below; text is that of the page, but tables are left out.
+
+    Raises:
+        UsageError: there is no panel.
+    """
+    if not figure.panels:
+        raise UsageError(f"the figure {figure.name} has nothing to draw here, only text: write it as .html (a page).")
     columns = min(figure.columns, len(figure.panels))
     # A drawing that stands alone keeps its own size.
     panel_px = _PANEL_PX if columns > 1 else max(_PANEL_PX, *(panel.size[0] for panel in figure.panels))

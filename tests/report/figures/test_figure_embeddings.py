@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -76,12 +77,21 @@ def test_every_class_has_its_share_of_points(chain: Chain):
     drawn = np.bincount(np.concatenate([classes for _, _, classes in sample]), minlength=17)
     for category in range(1, 17):
         holders = [token for token in tokens if (truth[token] == category).any()]
-        share = -(-10 // max(len(holders), 1))
-        assert drawn[category] == sum(min(share, int((truth[t] == category).sum())) for t in holders)
+        most = [int((truth[t] == category).sum()) for t in holders]
+        shares = [(n + 1) * 10 // len(holders) - n * 10 // len(holders) for n in range(len(holders))]
+        assert drawn[category] == sum(map(min, shares, most))
     assert drawn[0] == 0
     for token, points, classes in sample:
         assert np.array_equal(truth[token][points], classes)
         assert len(set(points.tolist())) == len(points)
+
+
+@pytest.mark.parametrize(("most", "drawn"), [(40, 40), (7, 7), (3000, 3000), (5000, 3000)])
+def test_no_more_points_of_a_class_than_asked_for(most: int, drawn: int):
+    drives = SimpleNamespace(lidarseg=lambda token: np.ones(100, np.uint8))
+    sample = _sample(drives, [f"t{number}" for number in range(30)], 1, most, seed=0)
+    assert sum(len(points) for _, points, _ in sample) == drawn
+    assert {len(points) for _, points, _ in sample} <= {most // 30, most // 30 + 1, 100} - {0}
 
 
 def test_the_same_points_under_each_backbone(own_chain: Chain):

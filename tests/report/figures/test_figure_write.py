@@ -83,6 +83,15 @@ def test_a_drawing_holds_everything_inside(columns: int):
     assert "None." in "".join(drawing.itertext())
 
 
+@pytest.mark.parametrize("columns", [1, 2])
+def test_a_figure_without_panels_is_a_page_alone(columns: int, tmp_path: Path):
+    figure = Figure("cost", "Cost", "words", [], tables=[Table("costs", ("of",), [("nothing",)])], columns=columns)
+    assert "nothing" in write_figure(figure, tmp_path / "cost.html").read_text()
+    with pytest.raises(UsageError, match=r"the figure cost has nothing to draw here, only text: write it as \.html"):
+        write_figure(figure, tmp_path / "cost.svg")
+    assert not (tmp_path / "cost.svg").exists()
+
+
 def test_a_wide_drawing_alone_keeps_its_size():
     wide = Figure("wide", "Wide", "", [Panel("wide", figure_svg("wide", (1100, 300), []))], columns=1)
     drawing = ElementTree.fromstring(render_svg(wide))
