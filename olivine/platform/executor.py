@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from olivine.artifacts import Artifact, canonical_json, sha256_hex
-from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, OlivineError, UsageError
+from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, IntegrityError, OlivineError, UsageError
 from olivine.kfp_io import ExecutorInput
 from olivine.lineage.card import render_card
 from olivine.lineage.source import Place
@@ -80,9 +80,14 @@ def mistakes_made_once(word: str, parameters: dict[str, Any]) -> Iterator[str | 
     try:
         yield run
     except OlivineError as error:
-        if store and key and error.exit_code in USER_EXIT_CODES:
+        if store and key and _is_mistake(error):
             store.create(key, Failed(step=word, message=str(error), exit_code=error.exit_code).to_json())
         raise
+
+
+def _is_mistake(error: OlivineError) -> bool:
+    # Bytes that are wrong or gone are nobody's mistake, and another try may find or make them anew.
+    return error.exit_code in USER_EXIT_CODES and not isinstance(error, IntegrityError)
 
 
 def _show(io: ExecutorInput, metrics: Artifact) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from olivine.errors import ConfigError, DataError, OlivineError, StoreError, UsageError
+from olivine.errors import ConfigError, DataError, IntegrityError, OlivineError, StoreError, UsageError
 from olivine.platform import executor
 from olivine.platform.executor import run_executor
 from olivine.store import open_store
@@ -56,7 +56,7 @@ def test_other_inputs_and_other_runs_are_tried(tmp_path: Path, monkeypatch: pyte
     assert stage.calls == 4
 
 
-@pytest.mark.parametrize("error", [StoreError("away"), OlivineError("a bug")])
+@pytest.mark.parametrize("error", [StoreError("away"), OlivineError("a bug"), IntegrityError("was deleted meanwhile")])
 def test_a_fault_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OlivineError) -> None:
     monkeypatch.setenv("OLIVINE_RUN", "run-1")
     stage = Stage(monkeypatch, error)
