@@ -20,6 +20,7 @@ from olivine.lineage.source import Place
 from olivine.platform.cards import confusion_metadata
 from olivine.platform.made import note_made
 from olivine.platform.push import push_step
+from olivine.platform.trainjob.failure import redact
 from olivine.platform.trainjob.step import RUN_VARIABLE, failures_folder, run_pretrain_executor
 from olivine.registry.documents import Document, read_document
 from olivine.steps import run_executor as run_stage
@@ -81,7 +82,7 @@ def mistakes_made_once(word: str, parameters: dict[str, Any]) -> Iterator[str | 
         yield run
     except OlivineError as error:
         if store and key and _is_mistake(error):
-            store.create(key, Failed(step=word, message=str(error), exit_code=error.exit_code).to_json())
+            store.create(key, Failed(step=word, message=redact(str(error)), exit_code=error.exit_code).to_json())
         raise
 
 

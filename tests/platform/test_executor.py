@@ -47,6 +47,15 @@ def test_a_mistake_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert stage.calls == 1
 
 
+def test_the_record_of_a_mistake_holds_no_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLIVINE_RUN", "run-1")
+    tried(Stage(monkeypatch, ConfigError("https://user:a-secret@host answers 403")), given(tmp_path))
+    store = open_store(str(tmp_path / "store"))
+    (key,) = store.list("records/failures")
+    assert b"a-secret" not in store.read(key)
+    assert b"@host answers 403" in store.read(key)
+
+
 def test_other_inputs_and_other_runs_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch, DataError("wrong"))
     for run in ("run-1", "run-2"):
