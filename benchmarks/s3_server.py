@@ -25,10 +25,11 @@ _START_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class S3Server:
-    """A running server: where it listens, and the environment that a client of it needs."""
+    """A running server: where it listens, the environment that a client needs, and the command of its own shell."""
 
     port: int
     environment: dict[str, str]
+    shell: tuple[str, ...]
 
 
 def find_weed() -> str | None:
@@ -67,6 +68,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
                 "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
                 "AWS_REGION": "us-east-1",
             },
+            (weed, "shell", f"-master=127.0.0.1:{master}", f"-filer=127.0.0.1:{filer}"),
         )
     finally:
         server.send_signal(signal.SIGKILL)

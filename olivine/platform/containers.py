@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from olivine.errors import ConfigError, UsageError
+from olivine.models.weights_path import weights_path
 from olivine.platform.engine import Engine, find_engine
 from olivine.platform.steps import step_environment
+from olivine.store.keys import parse_location
 
 _IMAGE = re.compile(r"\w[\w./:-]*(@sha256:[0-9a-f]{64})?")
 _PASSED = re.compile(
@@ -30,8 +32,7 @@ _FIRST_START_S = 900.0
 _CACHE = "OLIVINE_CACHE"
 _IMAGE_DIGEST = "OLIVINE_IMAGE_DIGEST"
 _TEMPORARY = "TMPDIR"
-# Parameters that name a folder of this machine, which may be given relative to where the run is started.
-_FOLDERS = ("store", "drives")
+_FILE = "file:///"
 _PROBE = """
 import os, sys
 import olivine
@@ -125,7 +126,7 @@ def prepare_containers(image: str, parameters: dict[str, Any], scratch: Path) ->
     engine = find_engine()
     digest = engine.image_id(image)
     written = [scratch, _cache_folder()]
-    if folder := _as_folder(str(parameters.get("store", ""))):
+    if folder := _store_folder(parameters):
         written.append(folder)
     for path in written:
         path.mkdir(parents=True, exist_ok=True)
@@ -143,13 +144,22 @@ def prepare_containers(image: str, parameters: dict[str, Any], scratch: Path) ->
 
 
 def absolute_folders(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Parameters with the store and the drives by absolute paths: a container has another working directory."""
-    found = {name: _as_folder(str(parameters[name])) for name in _FOLDERS if parameters.get(name)}
-    return parameters | {name: str(folder) for name, folder in found.items() if folder}
+    """Parameters with the store and the drives by absolute paths: a container has another working directory.
+
+    Raises:
+        UsageError: the store is no directory and not in S3.
+    """
+    folders = {"store": _store_folder(parameters), "drives": _drives_folder(str(parameters.get("drives") or ""))}
+    return parameters | {name: str(folder) for name, folder in folders.items() if folder}
 
 
-def _as_folder(name: str) -> Path | None:
-    """The absolute path of a folder that is named by a path or by file://; None for other addresses and no name."""
+def _store_folder(parameters: Mapping[str, Any]) -> Path | None:
+    """The folder of the store, the same as without containers; None when it is in S3 or is not named."""
+    return parse_location(str(parameters["store"])).directory if parameters.get("store") else None
+
+
+def _drives_folder(name: str) -> Path | None:
+    """The absolute path of drives that are named by a path or by file://; None for other addresses and no name."""
     scheme, sign, rest = name.partition("://")
     if sign and scheme != "file":
         return None
@@ -158,7 +168,9 @@ def _as_folder(name: str) -> Path | None:
 
 def _named_path(text: str) -> str:
     """The path that a value, or the value of a setting `stage.field=value`, is; empty when it is none that exists."""
-    path = text if text.startswith("/") else text.partition("=")[2].strip("\"'")
+    name = text if text.startswith(("/", _FILE)) else text.partition("=")[2].strip("\"'")
+    # Weights may be named by a URI.
+    path = str(weights_path(name, None)) if name.startswith(_FILE) else name
     return path if path.startswith("/") and Path(path).exists() else ""
 
 

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from olivine.artifacts import Artifact, canonical_json, sha256_hex
-from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, OlivineError, UsageError
+from olivine.errors import USER_EXIT_CODES, ConfigError, DataError, IntegrityError, OlivineError, UsageError
 from olivine.kfp_io import ExecutorInput
 from olivine.lineage.card import render_card
 from olivine.lineage.source import Place
 from olivine.platform.cards import confusion_metadata
 from olivine.platform.made import note_made
 from olivine.platform.push import push_step
+from olivine.platform.trainjob.failure import redact
 from olivine.platform.trainjob.step import RUN_VARIABLE, failures_folder, run_pretrain_executor
 from olivine.registry.documents import Document, read_document
 from olivine.steps import run_executor as run_stage
@@ -80,9 +81,14 @@ def mistakes_made_once(word: str, parameters: dict[str, Any]) -> Iterator[str | 
     try:
         yield run
     except OlivineError as error:
-        if store and key and error.exit_code in USER_EXIT_CODES:
-            store.create(key, Failed(step=word, message=str(error), exit_code=error.exit_code).to_json())
+        if store and key and _is_mistake(error):
+            store.create(key, Failed(step=word, message=redact(str(error)), exit_code=error.exit_code).to_json())
         raise
+
+
+def _is_mistake(error: OlivineError) -> bool:
+    # Bytes that are wrong or gone are nobody's mistake, and another try may find or make them anew.
+    return error.exit_code in USER_EXIT_CODES and not isinstance(error, IntegrityError)
 
 
 def _show(io: ExecutorInput, metrics: Artifact) -> None:

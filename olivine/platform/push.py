@@ -2,7 +2,7 @@
 
 A step of minutes may end between two scrapes. What it pushes is grouped by run and step and deleted when the run is
 closed; the time of the last retraining stays, since an alert asks how old it is. A training has an endpoint of its own
-(`olivine.training.metrics`) and pushes nothing. A gateway that is away never fails a step.
+(`olivine.training.metrics`) and pushes nothing. A gateway that is away, or is none, never fails a step.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from http.client import HTTPException
 from typing import Any
 
 from olivine.stages import WORDS
@@ -70,5 +71,5 @@ def _call(action: Callable[[Any, str], None]) -> None:
         import prometheus_client
 
         action(prometheus_client, gateway)
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, ValueError, HTTPException) as error:
         print(f"{GATEWAY_VARIABLE} {gateway}: {error}. The step goes on without it.", file=sys.stderr)

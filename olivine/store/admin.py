@@ -30,6 +30,8 @@ from olivine.store.store import open_store
 
 _PARTS_DAYS = 30
 _UPLOAD_DAYS = 7
+# So long a deletion can be taken back; then nothing is left of what somebody may have asked to be removed.
+_OLD_VERSION_DAYS = 7
 _RETRIES = 5
 _LONGEST_LINK = timedelta(days=7)
 _DENIED = frozenset({"AccessDenied", "SignatureDoesNotMatch", "InvalidAccessKeyId", "AllAccessDisabled"})
@@ -40,8 +42,9 @@ _UNSET = frozenset({"NoSuchLifecycleConfiguration", "ObjectLockConfigurationNotF
 def init_store(url: str, lock_records_days: int | None = None) -> list[str]:
     """Make a store ready for use; safe to run again. Return a report, one line a matter.
 
-    On S3: the bucket (made when missing), versions of objects kept, unfinished uploads and old `parts/` removed by the
-    server (rules of others stay as they are), and a trial whether create-only writes and compare-and-swap hold.
+    On S3: the bucket (made when missing), versions of objects kept, a lifecycle, and a trial whether create-only writes
+    and compare-and-swap hold. By the lifecycle the server removes unfinished uploads, old `parts/`, and what was
+    deleted or replaced below the prefix; rules of others stay as they are, and a locked version until its lock ends.
 
     Args:
         url: the store.
@@ -136,26 +139,41 @@ def _keep_versions(client: Minio, bucket: str) -> str:
 
 
 def _set_lifecycle(client: Minio, location: Location) -> str:
-    bucket, prefix = str(location.bucket), _full_key(location, "parts/")
-    uploads_id, parts_id = "olivine-unfinished-uploads", f"olivine-{prefix.strip('/').replace('/', '-')}"[:255]
-    others = [rule for rule in _lifecycle_rules(client, bucket) if rule.rule_id not in (uploads_id, parts_id)]
-    ours = [
+    bucket, ours = str(location.bucket), _rules(location)
+    names = {rule.rule_id for rule in ours}
+    others = [rule for rule in _lifecycle_rules(client, bucket) if rule.rule_id not in names]
+    client.set_bucket_lifecycle(bucket, LifecycleConfig(others + ours))
+    return (
+        f"lifecycle: {_full_key(location, 'parts/')} removed after {_PARTS_DAYS} days, what was deleted or replaced "
+        f"after {_OLD_VERSION_DAYS}, unfinished uploads after {_UPLOAD_DAYS}"
+    )
+
+
+def _rules(location: Location) -> list[Rule]:
+    """What the server is to remove, a rule each."""
+    parts, all_keys = _full_key(location, "parts/"), _full_key(location, "")
+    return [
         Rule(
             ENABLED,
-            rule_id=uploads_id,
+            rule_id="olivine-unfinished-uploads",
             rule_filter=Filter(prefix=""),
             abort_incomplete_multipart_upload=AbortIncompleteMultipartUpload(days_after_initiation=_UPLOAD_DAYS),
         ),
         Rule(
             ENABLED,
-            rule_id=parts_id,
-            rule_filter=Filter(prefix=prefix),
+            rule_id=f"olivine-{parts.strip('/').replace('/', '-')}"[:255],
+            rule_filter=Filter(prefix=parts),
             expiration=Expiration(days=_PARTS_DAYS),
-            noncurrent_version_expiration=NoncurrentVersionExpiration(noncurrent_days=_UPLOAD_DAYS),
+        ),
+        # A deleted object is an old version behind a mark, and S3 removes such a mark by a rule without days alone.
+        Rule(
+            ENABLED,
+            rule_id=f"olivine-old-versions-{all_keys}"[:255],
+            rule_filter=Filter(prefix=all_keys),
+            expiration=Expiration(expired_object_delete_marker=True),
+            noncurrent_version_expiration=NoncurrentVersionExpiration(noncurrent_days=_OLD_VERSION_DAYS),
         ),
     ]
-    client.set_bucket_lifecycle(bucket, LifecycleConfig(others + ours))
-    return f"lifecycle: {prefix} removed after {_PARTS_DAYS} days, unfinished uploads after {_UPLOAD_DAYS}"
 
 
 def _lifecycle_rules(client: Minio, bucket: str) -> list[Rule]:

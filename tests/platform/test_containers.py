@@ -20,6 +20,7 @@ from olivine.platform.containers import absolute_folders, prepare_containers
 from olivine.platform.engine import Engine, find_engine
 from olivine.platform.local import run_pipeline
 from olivine.platform.result import RunResult
+from olivine.store.keys import parse_location
 
 SECRET = "a-secret-of-the-store"  # pragma: allowlist secret
 
@@ -134,6 +135,29 @@ def test_relative_folders_are_those_of_the_caller(tmp_path: Path, monkeypatch: p
     assert absolute_folders({"store": "s3://bucket/a", "drives": f"file://{tmp_path}"}) == {
         "store": "s3://bucket/a", "drives": str(tmp_path),
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["~/s", "file:///tmp/a%20b", "file://localhost/tmp/x", "link/s"])
+def test_the_store_is_that_of_the_same_run_without_containers(
+    engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    assert absolute_folders({"store": name})["store"] == str(parse_location(name).directory)
+
+
+def test_a_store_that_is_none_is_refused_before_a_container_starts() -> None:
+    with pytest.raises(UsageError, match="is not a store"):
+        absolute_folders({"store": "file://elsewhere/tmp/x"})
+
+
+def test_the_store_and_weights_named_by_a_uri_are_visible(engine: FakeEngine, tmp_path: Path) -> None:
+    store, weights = tmp_path / "a store", tmp_path / "my weights"
+    weights.mkdir()
+    settings = [f'label.segmenter.weights="{weights.as_uri()}"']
+    made = prepare_containers(IMAGE, {"store": store.as_uri(), "settings": settings}, tmp_path / "scratch")
+    assert made.mounts[store]
+    assert made.mounts[weights] is False
 
 
 def test_without_an_engine_the_message_says_what_each_lacks(

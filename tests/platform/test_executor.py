@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from olivine.errors import ConfigError, DataError, OlivineError, StoreError, UsageError
+from olivine.errors import ConfigError, DataError, IntegrityError, OlivineError, StoreError, UsageError
 from olivine.platform import executor
 from olivine.platform.executor import run_executor
 from olivine.store import open_store
@@ -47,6 +47,15 @@ def test_a_mistake_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert stage.calls == 1
 
 
+def test_the_record_of_a_mistake_holds_no_credential(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLIVINE_RUN", "run-1")
+    tried(Stage(monkeypatch, ConfigError("https://user:a-secret@host answers 403")), given(tmp_path))
+    store = open_store(str(tmp_path / "store"))
+    (key,) = store.list("records/failures")
+    assert b"a-secret" not in store.read(key)
+    assert b"@host answers 403" in store.read(key)
+
+
 def test_other_inputs_and_other_runs_are_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch, DataError("wrong"))
     for run in ("run-1", "run-2"):
@@ -56,7 +65,7 @@ def test_other_inputs_and_other_runs_are_tried(tmp_path: Path, monkeypatch: pyte
     assert stage.calls == 4
 
 
-@pytest.mark.parametrize("error", [StoreError("away"), OlivineError("a bug")])
+@pytest.mark.parametrize("error", [StoreError("away"), OlivineError("a bug"), IntegrityError("was deleted meanwhile")])
 def test_a_fault_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OlivineError) -> None:
     monkeypatch.setenv("OLIVINE_RUN", "run-1")
     stage = Stage(monkeypatch, error)

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from olivine.platform import executor
 from olivine.platform.close_step import run_close_executor
 from olivine.platform.dashboard import PUSHED_METRICS
 from olivine.platform.executor import run_executor
-from olivine.platform.push import push_retrained, push_step
+from olivine.platform.push import forget_run, push_retrained, push_step
 from olivine.platform.retrain_steps import run_plan_executor
 from olivine.store import open_store
 
@@ -123,6 +124,31 @@ def test_a_gateway_that_is_away_fails_no_step(
     said = capsys.readouterr().err
     assert said.startswith(f"OLIVINE_PUSHGATEWAY 127.0.0.1:{free_port}: ")
     assert said.endswith("The step goes on without it.\n")
+
+
+def test_what_is_no_gateway_fails_no_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def answer() -> None:
+        for _ in range(2):
+            with listener.accept()[0] as call:
+                call.recv(65536)
+                call.sendall(b"SSH-2.0-x\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        threading.Thread(target=answer, daemon=True).start()
+        monkeypatch.setenv("OLIVINE_PUSHGATEWAY", address)
+        push_step("run-8", "label", 1.0, 2)
+        forget_run("run-8")
+    said = capsys.readouterr().err
+    assert said.count(f"OLIVINE_PUSHGATEWAY {address}: SSH-2.0-x") == said.count("goes on without it.\n") == 2
+
+
+def test_an_address_that_is_none_fails_no_step(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OLIVINE_PUSHGATEWAY", "host with space:9091")
+    push_step("run-9", "label", 1.0, 2)
+    assert "can't contain control characters" in capsys.readouterr().err
 
 
 def test_without_a_gateway_nothing_is_pushed(

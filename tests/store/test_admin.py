@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import urllib.error
 import urllib.request
 import uuid
@@ -14,6 +15,7 @@ from minio.commonconfig import ENABLED, Filter
 from minio.error import S3Error
 from minio.lifecycleconfig import Expiration, LifecycleConfig, Rule
 
+from benchmarks.s3_server import S3Server
 from olivine.errors import ConfigError, StoreError, UsageError
 from olivine.store import open_store
 from olivine.store.admin import init_store, presign
@@ -45,9 +47,9 @@ def test_a_new_bucket_is_made_ready_and_stays_so(client: Minio, bucket: str) -> 
     assert client.get_bucket_versioning(bucket).status == "Enabled"
     lifecycle = client.get_bucket_lifecycle(bucket)
     assert lifecycle is not None
-    assert len(lifecycle.rules) == 2
+    assert len(lifecycle.rules) == 3
     expiry = {rule.rule_filter.prefix: rule.expiration.days for rule in lifecycle.rules if rule.expiration}
-    assert expiry == {"olivine/parts/": 30}
+    assert expiry == {"olivine/parts/": 30, "olivine/": None}
     assert [r.abort_incomplete_multipart_upload.days_after_initiation for r in lifecycle.rules if not r.expiration] == [
         7
     ]
@@ -63,7 +65,54 @@ def test_rules_of_others_stay(client: Minio, bucket: str) -> None:
     lifecycle = client.get_bucket_lifecycle(bucket)
     assert lifecycle is not None
     prefixes = sorted(str(rule.rule_filter.prefix) for rule in lifecycle.rules if rule.expiration)
-    assert prefixes == ["logs/", "one/parts/", "two/parts/"]
+    assert prefixes == ["logs/", "one/", "one/parts/", "two/", "two/parts/"]
+
+
+@pytest.mark.parametrize("prefix", ["", "team/olivine"])
+def test_what_was_deleted_is_to_go_from_the_whole_prefix(client: Minio, bucket: str, prefix: str) -> None:
+    report = init_store(f"s3://{bucket}/{prefix}")
+    assert "what was deleted or replaced after 7" in report[3]
+    lifecycle = client.get_bucket_lifecycle(bucket)
+    assert lifecycle is not None
+    (rule,) = [rule for rule in lifecycle.rules if rule.noncurrent_version_expiration]
+    assert rule.status == ENABLED
+    assert rule.rule_filter.prefix == (f"{prefix}/" if prefix else "")
+    assert rule.noncurrent_version_expiration.noncurrent_days == 7
+    assert rule.expiration.expired_object_delete_marker
+
+
+def test_the_server_removes_the_mark_of_what_is_gone_and_no_version_before_its_time(
+    client: Minio, bucket: str, s3_server: S3Server
+) -> None:
+    store = open_store(f"s3://{bucket}/olivine")
+    init_store(store.url)
+    for key in ("blobs/gone", "blobs/young", "blobs/kept"):
+        store.create(key, b"1")
+    store.delete("blobs/gone")
+    store.delete("blobs/young")
+    (version,) = (item for item in _versions(client, bucket) if item[0] == "olivine/blobs/gone" and not item[1])
+    client.remove_object(bucket, version[0], version_id=version[2])  # as the rule does when the days have passed
+    # What its worker does once a day; gRPC listens 10000 ports above.
+    ask = f"s3.lifecycle.run-shard -shards 0-15 -s3 127.0.0.1:{s3_server.port + 10_000} -runtime 20s\n"
+    said = subprocess.run(s3_server.shell, input=ask, capture_output=True, text=True, check=True, timeout=120)
+    assert "complete" in said.stdout
+    left = {(name.removeprefix("olivine/blobs/"), is_mark) for name, is_mark, _ in _versions(client, bucket)}
+    assert left == {("young", False), ("young", True), ("kept", False)}
+
+
+def _versions(client: Minio, bucket: str) -> list[tuple[str, bool, str]]:
+    """Name, whether it is the mark of a deletion, and id of every version of the blobs."""
+    items = client.list_objects(bucket, "olivine/blobs/", True, include_version=True)
+    return [(str(item.object_name), item.is_delete_marker, str(item.version_id)) for item in items]
+
+
+def test_stores_whose_prefixes_look_alike_keep_their_own_rules(client: Minio, bucket: str) -> None:
+    init_store(f"s3://{bucket}/a/b")
+    init_store(f"s3://{bucket}/a-b")
+    lifecycle = client.get_bucket_lifecycle(bucket)
+    assert lifecycle is not None
+    old = [str(rule.rule_filter.prefix) for rule in lifecycle.rules if rule.noncurrent_version_expiration]
+    assert sorted(old) == ["a-b/", "a/b/"]
 
 
 def test_locked_records_cannot_be_removed(client: Minio, bucket: str) -> None:

@@ -13,10 +13,19 @@ from olivine.platform.trainjob.spec import NODE
 
 _LINES = 200
 _ERRORS = {kind.exit_code: kind for kind in (UsageError, DataError, ConfigError)}
+# Names that start where a word does: otherwise a long line of letters would be read once for each of them.
+_NAME = (
+    r"""(?<![a-z0-9_-])[a-z0-9_-]*(?:secret|password|passwd|token|api[_-]?key|access[_-]?key|credential)[a-z0-9_-]*"""
+)
+# In quotes up to the closing one, also in JSON within JSON; without a closing one to the end of the line.
+_QUOTED = r"""(?P<quote>\\+["']) .*? (?:(?<!\\)(?P=quote)|$) | "(?:\\.|[^"\\\n])*"? | '(?:\\.|[^'\\\n])*'?"""
 _SECRET = re.compile(
-    r"""(?ix) ( (?:[a-z0-9_-]*(?:secret|password|passwd|token|api[_-]?key|access[_-]?key|credential)[a-z0-9_-]*)
-    ["']? \s* [:=] \s* ["']? ) [^\s"',;&]+ | (?<=://)[^\s/@:]+:[^\s/@]+(?=@) | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b
-    | (?<=[Bb]earer\ )[\w.~+/=-]+ | (?<=[?&]X-Amz-Signature=)[0-9a-f]+"""
+    rf"""(?imx)
+    (?P<name> {_NAME} \\*["']? \s* [:=] \s*) (?: {_QUOTED} | [^\s"']\S* )
+    | (?P<scheme> \bauthorization \\*["']? \s* [:=] \s* \\*["']? (?:(?:basic|bearer|token)\s+)?) [^\s"']+
+    | (?<=://) [^\s/:@"'<>]* (?: :(?!\d{{1,5}}(?:[/?\#\s]|$)) [^\s"'<>]* )? (?=@)
+    | (?<=bearer\ ) [\w.~+/=-]+ | (?<=[?&]X-Amz-Signature=) [0-9a-f]+
+    | \b(?:AKIA|ASIA)[A-Z0-9]{{16}}\b | \b(?:hf|gh[opsur])_[a-z0-9]{{16,}} | \bgithub_pat_\w{{16,}}"""
 )
 _TIME = re.compile(r"^\d{4}-\d\d-\d\dT\S+ ", flags=re.M)
 
@@ -33,8 +42,14 @@ class FailedPod:
 
 
 def redact(text: str) -> str:
-    """The text without what looks like a credential."""
-    return _SECRET.sub(lambda found: f"{found.group(1) or ''}…", text)
+    """The text without what looks like a credential; a guess by its form, and no promise that none is left.
+
+    Taken out are: what stands behind a name such as `password` or `HF_TOKEN` and a colon or `=`, in quotes whole and
+    otherwise up to the next space; what stands before the `@` of a URL; headers `Authorization`; signatures of S3
+    links; keys of AWS and tokens of Hugging Face and GitHub wherever they stand. Words without a name stay, and so does
+    the second word of a password that is not in quotes.
+    """
+    return _SECRET.sub(lambda found: f"{found['name'] or found['scheme'] or ''}…", text)
 
 
 def collect_failures(cluster: Cluster, name: str) -> list[FailedPod]:
