@@ -37,7 +37,9 @@ def test_from_a_drive_to_a_plan(olivine, tmp_path: Path) -> None:
         f"drive a: 2 files, {size} bytes\n",
     )
     code, out, _ = olivine("registry", "list", *store)
-    assert (code, out.split()) == (0, ["a", VERSION, "2", "files", str(size), "bytes", "new"])
+    first, last = out.splitlines()
+    assert (code, first.split()) == (0, ["a", VERSION, "2", "files", str(size), "bytes", "new"])
+    assert last == f"1 complete drives in {(tmp_path / 'store').as_uri()}"
     assert json.loads(olivine("registry", "list", "--json", *store)[1])["drives"][0]["trained"] is False
     code, out, _ = olivine("plan", "--version", VERSION, *store)
     assert (code, out.splitlines()[0]) == (0, "train on 1 drives, 1 of them new")
