@@ -149,7 +149,7 @@ def test_frames_that_were_trained_on_are_not_scored(root, frames, tmp_path, spli
 def test_a_detector_that_does_not_name_its_frames(frames, tmp_path):
     out = begin(frames.store, "finetune", "detector", {"frames": frames.manifest}, {"split": "train"}, seed=0)
     old = out.publish({}, {"init": "random"}, ())
-    message = rf"detector {old.id[:12]} holds no frames\.json: .* Train it again with `olivine detect finetune`"
+    message = rf"detector {old.id[:12]} holds no frames\.json: .* Train it again: `olivine detect finetune`"
     with pytest.raises(UsageError, match=message):
         evaluate.run(frames, old, recipe().evaluate)
     with pytest.raises(UsageError, match=message):
