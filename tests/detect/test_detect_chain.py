@@ -254,6 +254,19 @@ def test_a_backbone_that_does_not_match(frames, network, message):
         finetune.run(frames, publish_backbone(frames.store, network), recipe("finetune.epochs=1").finetune)
 
 
+def test_a_backbone_with_more_tensors_than_the_detector(frames):
+    network = voxelnet()
+    out = begin(frames.store, "pretrain", "backbone", {}, {"network": network.resolved()}, seed=5)
+    state = build_backbone(network, 0.1, 5).state_dict()
+    out.put("backbone.safetensors", tensors_bytes(state | {"conv9.weight": torch.ones(2)}))
+    backbone = out.publish({}, {"method": "olivine"}, ())
+    message = (
+        rf"voxelnet of which {len(state)} of the detector's {len(state)} tensors match; others are conv9\.weight\."
+    )
+    with pytest.raises(UsageError, match=message):
+        start_from(build_detector(recipe().finetune), backbone, recipe().finetune)
+
+
 def test_the_card_of_a_detector(olivine, frames, drives):
     backbone = publish_backbone(frames.store, voxelnet(intensity_scale=1 / 255), drives)
     chosen = recipe(
