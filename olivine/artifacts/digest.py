@@ -12,8 +12,6 @@ from typing import Any
 from olivine.errors import DataError
 from olivine.progress import Progress
 
-_CHUNK_BYTES = 1 << 20
-
 
 def sha256_hex(data: bytes | Path) -> str:
     """SHA-256 of bytes or of a file, in hex."""

@@ -163,11 +163,6 @@ class DataSetTable(BaseModel):
             raise UsageError(f"{self.name} has no split {split!r}: choose one of {', '.join(self.splits)}.")
         return split
 
-    def shared_sequences(self, split: str, other: str) -> tuple[str, ...]:
-        """Sequences that two splits have in common: whoever trains on one and scores on the other sees them twice."""
-        theirs = set(self.sequences.get(other, ()))
-        return tuple(name for name in self.sequences.get(split, ()) if name in theirs)
-
 
 def is_safe_name(name: str) -> bool:
     """Whether a name of a folder or file stays where it is put."""

@@ -24,14 +24,11 @@ def batches_ahead(
     """
     waiting: deque[tuple[Batch, Future[DetectionBatch]]] = deque()
     with ThreadPoolExecutor(_THREADS) as pool:
-        try:
-            for place in places:
-                chosen = [names[position] for position in place.positions]
-                waiting.append((place, pool.submit(samples.batch, chosen, place.epoch)))
-                if len(waiting) == _THREADS:
-                    first, batch = waiting.popleft()
-                    yield first, batch.result()
-            for first, batch in waiting:
+        for place in places:
+            chosen = [names[position] for position in place.positions]
+            waiting.append((place, pool.submit(samples.batch, chosen, place.epoch)))
+            if len(waiting) == _THREADS:
+                first, batch = waiting.popleft()
                 yield first, batch.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        for first, batch in waiting:
+            yield first, batch.result()

@@ -41,7 +41,8 @@ def trained_on(names: Sequence[str], detector: Artifact) -> list[str]:
     if not any(blob.path == _FRAMES_FILE for blob in detector.manifest.data):
         raise UsageError(
             f"detector {detector.id[:12]} holds no {_FRAMES_FILE}: it was made before detectors kept the names of "
-            "their frames, and which ones it was trained on is not known. Train it again: `olivine detect finetune`."
+            "their frames, and which ones it was trained on is not known. Train it again: "
+            "`olivine detect finetune`."
         )
     return sorted(set(names) & set(json.loads(detector.read(_FRAMES_FILE))))
 

@@ -53,17 +53,6 @@ class Pairs:
     pixel_M3: NDArray[np.int16]
 
 
-def check_rotation(rotation_33: ArrayLike, where: str = "rotation") -> NDArray[np.float64]:
-    """Return `rotation_33` as float64; DataError when it is not a proper rotation (`where` names it)."""
-    matrix_33 = np.asarray(rotation_33, dtype=np.float64)
-    if matrix_33.shape != (3, 3) or not np.isfinite(matrix_33).all():
-        raise DataError(f"{where} is not a finite 3x3 matrix: {matrix_33.tolist()}; {_REMEDY}")
-    error = np.abs(matrix_33 @ matrix_33.T - np.eye(3)).max()
-    if error > ROTATION_TOLERANCE or np.linalg.det(matrix_33) < 0:
-        raise DataError(f"{where} is not a rotation: |R R^T - 1| = {error:.3g}, or it mirrors; {_REMEDY}")
-    return matrix_33
-
-
 def rotation_from_quaternion(quaternion_wxyz: ArrayLike, where: str = "rotation") -> NDArray[np.float64]:
     """Rotation matrix [3, 3] float64 of a quaternion (w, x, y, z), normalised first.
 

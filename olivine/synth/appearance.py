@@ -7,7 +7,7 @@ truck. What tells classes apart is shape, texture and context, as in real images
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
@@ -49,10 +49,6 @@ class Finish:
     grain_per_m: float = 12.0
     reflectance: float = 0.3
     two_sided: bool = False
-
-    def with_rgb(self, rgb: Rgb) -> Finish:
-        """The same finish in another colour."""
-        return replace(self, rgb=rgb)
 
 
 def hsv(hue: float, saturation: float, value: float) -> Rgb:

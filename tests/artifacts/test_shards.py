@@ -40,3 +40,4 @@ def test_what_is_kept_is_not_made_again(tmp_path):
     assert made == [0, 1, 2]
     assert list(kept) == [1, 0]
     assert kept[1]["items"] == [3, 4]
+    assert progress.done == 4, "what an earlier run finished counts"

@@ -149,7 +149,7 @@ def test_frames_that_were_trained_on_are_not_scored(root, frames, tmp_path, spli
 def test_a_detector_that_does_not_name_its_frames(frames, tmp_path):
     out = begin(frames.store, "finetune", "detector", {"frames": frames.manifest}, {"split": "train"}, seed=0)
     old = out.publish({}, {"init": "random"}, ())
-    message = rf"detector {old.id[:12]} holds no frames\.json: .* Train it again with `olivine detect finetune`"
+    message = rf"detector {old.id[:12]} holds no frames\.json: .* Train it again: `olivine detect finetune`"
     with pytest.raises(UsageError, match=message):
         evaluate.run(frames, old, recipe().evaluate)
     with pytest.raises(UsageError, match=message):
@@ -252,6 +252,19 @@ def test_intensities_that_nobody_knows(frames, drives, capsys, is_imported):
 def test_a_backbone_that_does_not_match(frames, network, message):
     with pytest.raises(UsageError, match=message + r".*--set finetune\.widths="):
         finetune.run(frames, publish_backbone(frames.store, network), recipe("finetune.epochs=1").finetune)
+
+
+def test_a_backbone_with_more_tensors_than_the_detector(frames):
+    network = voxelnet()
+    out = begin(frames.store, "pretrain", "backbone", {}, {"network": network.resolved()}, seed=5)
+    state = build_backbone(network, 0.1, 5).state_dict()
+    out.put("backbone.safetensors", tensors_bytes(state | {"conv9.weight": torch.ones(2)}))
+    backbone = out.publish({}, {"method": "olivine"}, ())
+    message = (
+        rf"voxelnet of which {len(state)} of the detector's {len(state)} tensors match; others are conv9\.weight\."
+    )
+    with pytest.raises(UsageError, match=message):
+        start_from(build_detector(recipe().finetune), backbone, recipe().finetune)
 
 
 def test_the_card_of_a_detector(olivine, frames, drives):

@@ -129,6 +129,18 @@ def test_one_bad_frame_of_two_is_too_many(root, directory_store):
         pack_frames(root, directory_store, FramesRecipe())
 
 
+def test_a_bad_frame_that_was_repaired_is_read_anew(root, directory_store):
+    """The sweep keeps its size, so the second run goes on with what the first one kept."""
+    path = root / "training/velodyne/000001.bin"
+    sound = path.read_bytes()
+    path.write_bytes(np.full(len(sound) // 4, np.nan, np.float32).tobytes())
+    with pytest.raises(DataError, match="1 of 2 keyframes are bad"):
+        pack_frames(root, directory_store, FramesRecipe())
+    path.write_bytes(sound)
+    made = pack_frames(root, directory_store, FramesRecipe())
+    assert (made.manifest.counts["frames"], made.manifest.quarantined) == (2, ())
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from olivine.errors import DataError
 from olivine.ingest.nuscenes import load_sweep, read_keyframes
-from olivine.points.project import Camera, check_rotation, fuse_transforms, project_points, rotation_from_quaternion
+from olivine.points.project import Camera, fuse_transforms, project_points, rotation_from_quaternion
 
 PIXELS = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0, 1.0]])
 """With this matrix and depth z, pixel u is x / z."""
@@ -169,18 +169,6 @@ def test_refuses_what_is_not_a_unit_quaternion(quaternion):
             *[{"rotation": [1, 0, 0, 0], "translation": [0, 0, 0]}] * 3,
             {"rotation": quaternion, "translation": [0, 0, 0]},
         )
-
-
-@pytest.mark.parametrize(
-    "matrix", [np.eye(4), 1.01 * np.eye(3), np.diag([1.0, 1.0, -1.0]), np.full((3, 3), np.nan), np.zeros((3, 3))]
-)
-def test_refuses_what_is_not_a_rotation_matrix(matrix):
-    with pytest.raises(DataError, match="lidar rotation is not a"):
-        check_rotation(matrix, "lidar rotation")
-
-
-def test_accepts_a_rotation_matrix():
-    assert check_rotation(np.eye(3, dtype=np.float32)).dtype == np.float64
 
 
 def test_refuses_a_translation_that_is_not_finite():

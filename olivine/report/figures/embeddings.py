@@ -47,8 +47,8 @@ def draw_embeddings(
     Without a palette the classes have the colours of both, for a page that can change them.
 
     Raises:
-        UsageError: no backbone, or the same one twice. DataError: too few points with a hand label. ConfigError:
-            t-SNE without scikit-learn.
+        UsageError: no backbone, or the same one twice. DataError: too few points that have a hand label and that every
+            backbone sees. ConfigError: t-SNE without scikit-learn.
     """
     if not backbones:
         raise UsageError("this figure needs backbones: give the id of at least one with --backbone.")
@@ -61,17 +61,20 @@ def draw_embeddings(
     classes = hand_classes(drives_artifact)
     sample = _sample(drives, tokens, len(classes), points_per_class, seed)
     truth_S = np.concatenate([truth for _, _, truth in sample]) if sample else np.zeros(0, np.uint8)
-    if len(truth_S) < _LEAST_POINTS:
-        raise DataError(
-            f"{described(drives_artifact)}: {len(truth_S)} points of the split {split} have a scored hand label, and a "
-            f"plane needs {_LEAST_POINTS}."
-        )
+    _require_points(drives_artifact, len(truth_S), f"points of the split {split} have a scored hand label")
+    embedders = [Embedder(backbone) for backbone in backbones]
+    spaces = [
+        next(name for name in ("semantic", "point_pixel", "backbone") if name in [*embedder.spaces, "backbone"])
+        for embedder in embedders
+    ]
+    embedded = [_embed(drives, embedder, space, sample) for embedder, space in zip(embedders, spaces, strict=True)]
+    # Points that a backbone does not see have no features: they have no neighbour and no place.
+    seen_S = np.all([features_SD.any(axis=1) for features_SD in embedded], axis=0)
+    truth_S, num_unseen = truth_S[seen_S], int(np.count_nonzero(~seen_S))
+    _require_points(drives_artifact, len(truth_S), f"labelled points of the split {split} are seen by every backbone")
     swatches = recolour(classes, palette) if palette else classes
     panels, rows = [], []
-    for backbone in backbones:
-        embedder = Embedder(backbone)
-        space = next(name for name in ("semantic", "point_pixel", "backbone") if name in [*embedder.spaces, "backbone"])
-        features_SD = _embed(drives, embedder, space, sample)
+    for backbone, space, features_SD in zip(backbones, spaces, (part[seen_S] for part in embedded), strict=True):
         place_S2, spread_note = lay_out(features_SD, method, seed)
         name = str(backbone.manifest.summary["method"])
         chart = scatter_chart(f"{name}: points by class", place_S2, [swatches[category - 1] for category in truth_S])
@@ -92,6 +95,7 @@ def draw_embeddings(
             *origins([drives_artifact, *(item for one in backbones for item in behind(one.store, [one]))]),
             f"{described(drives_artifact)}, {len(tokens)} keyframes of the split {split}; seed {seed}"
             + (f", perplexity {_perplexity(len(truth_S)):g}." if method == "tsne" else "."),
+            *([f"Left out: {num_unseen} points that a backbone does not see."] if num_unseen else []),
         ],
         tables=[
             Table(
@@ -104,6 +108,11 @@ def draw_embeddings(
 
 
 _METHODS = {"pca": "principal components", "tsne": "t-SNE"}
+
+
+def _require_points(drives: Artifact, num_points: int, which: str) -> None:
+    if num_points < _LEAST_POINTS:
+        raise DataError(f"{described(drives)}: {num_points} {which}, and a plane needs {_LEAST_POINTS}.")
 
 
 def _sample(
@@ -176,7 +185,10 @@ def _perplexity(num_points: int) -> float:
 
 
 def nearest_agreement(features_SD: NDArray[np.float32], truth_S: NDArray[np.uint8]) -> float:
-    """Share of points whose nearest other point by cosine has their class: what the plane shows, measured in D."""
+    """Share of points whose nearest other point by cosine has their class: what the plane shows, measured in D.
+
+    Features are those of points that are seen: a row of zeros is as near to every other.
+    """
     similarity_SS = features_SD @ features_SD.T
     np.fill_diagonal(similarity_SS, -np.inf)
     return float((truth_S[similarity_SS.argmax(axis=1)] == truth_S).mean())

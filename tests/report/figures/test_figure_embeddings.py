@@ -13,6 +13,7 @@ from imported import import_without_heads
 
 from olivine.drives import Drives
 from olivine.errors import ConfigError, DataError, UsageError
+from olivine.report.figures import embeddings
 from olivine.report.figures.embeddings import _sample, draw_embeddings, lay_out, nearest_agreement
 
 
@@ -106,6 +107,38 @@ def test_the_same_points_under_each_backbone(own_chain: Chain):
     assert all(0 <= float(row[2]) <= 100 for row in figure.tables[0].rows)
     assert draw(own_chain, backbone, imported) == figure
     assert draw(own_chain, backbone, imported, seed=1).panels != figure.panels
+
+
+def test_points_that_a_backbone_does_not_see_are_left_out_and_counted(
+    own_chain: Chain, monkeypatch: pytest.MonkeyPatch
+):
+    backbone = own_chain.made["pretrain"]
+    whole = draw(own_chain, backbone, points=40)
+    num_points = str(whole.panels[0].body).count("<circle")
+    real, compared = embeddings._embed, []
+
+    def embed(drives, embedder, space, sample):
+        features_SD = real(drives, embedder, space, sample)
+        features_SD[:10] = 0
+        return features_SD
+
+    def agreement(features_SD, truth_S):
+        compared.append((features_SD, truth_S))
+        return nearest_agreement(features_SD, truth_S)
+
+    monkeypatch.setattr(embeddings, "_embed", embed)
+    monkeypatch.setattr(embeddings, "nearest_agreement", agreement)
+    figure = draw(own_chain, backbone, points=40)
+    [(features_SD, truth_S)] = compared
+    assert len(features_SD) == len(truth_S) == num_points - 10
+    assert features_SD.any(axis=1).all()
+    assert str(figure.panels[0].body).count("<circle") == num_points - 10
+    assert f"The same {num_points - 10} points" in figure.caption
+    assert figure.facts[-1] == "Left out: 10 points that a backbone does not see."
+    assert not any("Left out" in fact for fact in whole.facts)
+    monkeypatch.setattr(embeddings, "_embed", lambda *given: np.zeros((num_points, 8), np.float32))
+    with pytest.raises(DataError, match="0 labelled points of the split test are seen by every backbone"):
+        draw(own_chain, backbone, points=40)
 
 
 def test_only_the_split_asked_for_is_read(chain: Chain, monkeypatch: pytest.MonkeyPatch):
