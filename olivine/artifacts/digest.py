@@ -9,8 +9,6 @@ from typing import Any
 
 from olivine.errors import DataError
 
-_CHUNK_BYTES = 1 << 20
-
 
 def sha256_hex(data: bytes | Path) -> str:
     """SHA-256 of bytes or of a file, in hex."""
