@@ -17,6 +17,7 @@ from typing import Any
 
 from olivine.artifacts import Manifest
 from olivine.artifacts.provenance import facts_of
+from olivine.cache import cache_root
 from olivine.errors import ConfigError
 from olivine.lineage.frames import frame_table
 from olivine.lineage.source import Place, StoreSource, newest_run
@@ -40,10 +41,8 @@ _READERS = 16
 
 
 def mirror_path(url: str) -> Path:
-    """`${OLIVINE_CACHE:-~/.cache/olivine}/lineage/<digest of the store's URL>.sqlite`."""
-    root = os.environ.get("OLIVINE_CACHE")
-    folder = Path(root) if root else Path.home() / ".cache" / "olivine"
-    return folder / "lineage" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.sqlite"
+    """`lineage/<digest of the store's URL>.sqlite` in the cache."""
+    return cache_root() / "lineage" / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}.sqlite"
 
 
 def build_mirror(store: Store, path: Path, advance: Callable[[int], None] = lambda count: None) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from olivine.artifacts import sha256_hex
+from olivine.cache import cache_root
 from olivine.errors import ConfigError, IntegrityError, UsageError
 from olivine.store import Store, open_store
 
@@ -23,9 +24,8 @@ _PIECE_BYTES = 1 << 26
 
 
 def cache_folder() -> Path:
-    """`${OLIVINE_CACHE:-~/.cache/olivine}/weights`, whether it exists or not."""
-    root = os.environ.get("OLIVINE_CACHE")
-    return (Path(root) if root else Path.home() / ".cache" / "olivine") / "weights"
+    """The folder `weights` of the cache, whether it exists or not."""
+    return cache_root() / "weights"
 
 
 def weights_path(weights: str, digest: str | None) -> Path:

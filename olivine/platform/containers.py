@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from olivine.cache import CACHE_VARIABLE, cache_root
 from olivine.errors import ConfigError, UsageError
 from olivine.models.weights_path import weights_path
 from olivine.platform.engine import Engine, find_engine
@@ -29,7 +30,6 @@ _PASSED = re.compile(
 _LABEL = "olivine.run"
 # Podman without root copies an image of several GB for the user before its first container starts.
 _FIRST_START_S = 900.0
-_CACHE = "OLIVINE_CACHE"
 _IMAGE_DIGEST = "OLIVINE_IMAGE_DIGEST"
 _TEMPORARY = "TMPDIR"
 _FILE = "file:///"
@@ -63,7 +63,11 @@ class Containers:
     def launch(self, command: Sequence[str]) -> tuple[list[str], dict[str, str]]:
         """The command line that runs `command` in a container, and the environment that it needs."""
         environment = step_environment(command[1])
-        environment |= {_CACHE: str(_cache_folder()), _IMAGE_DIGEST: self.digest, _TEMPORARY: str(self.scratch)}
+        environment |= {
+            CACHE_VARIABLE: str(cache_root().absolute()),
+            _IMAGE_DIGEST: self.digest,
+            _TEMPORARY: str(self.scratch),
+        }
         passed = sorted(name for name in environment if _PASSED.fullmatch(name) or name == _TEMPORARY)
         options = [option for name in passed for option in ("--env", name)]
         return [*self._run(), *options, self.image, *command], environment
@@ -125,7 +129,7 @@ def prepare_containers(image: str, parameters: dict[str, Any], scratch: Path) ->
         raise UsageError(f"--image {image!r} is no name of an image, as registry/olivine:tag or name@sha256:digest.")
     engine = find_engine()
     digest = engine.image_id(image)
-    written = [scratch, _cache_folder()]
+    written = [scratch, cache_root().absolute()]
     if folder := _store_folder(parameters):
         written.append(folder)
     for path in written:
@@ -189,7 +193,3 @@ def _mount(path: Path, writable: bool) -> str:
             f"{path}: a path with a comma or a quotation mark cannot be mounted. Give the folder another name."
         )
     return f"type=bind,source={path},target={path}" + ("" if writable else ",readonly")
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get(_CACHE) or Path.home() / ".cache" / "olivine").absolute()

@@ -194,7 +194,7 @@ class Bucket:
         return S3Store(
             cast(str, self._location.bucket),
             prefix=self._location.prefix or None,
-            client_options=options | timeouts,
+            client_options=options,
             retry_config=retry,
             **settings,
         )

@@ -161,6 +161,17 @@ def not_found(code: str) -> Callable[..., object]:
     return put
 
 
+def test_an_object_that_was_cut_off_at_the_edge_of_a_part_is_not_the_content(
+    s3_store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("olivine.store.s3._PART_BYTES", 1000)
+    whole = bytes(range(250)) * 12
+    store = open_store(s3_store_url)
+    store.create("k", whole[:2000])
+    assert not store.holds("k", Pieces([whole]))
+    assert store.holds("k", Pieces([whole[:2000]]))
+
+
 def test_an_upload_that_the_server_forgot_is_begun_once_more(
     s3_store_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
