@@ -44,9 +44,9 @@ IN_URL = st.text(string.ascii_letters + string.digits + "@:!$&()*+,;=-._~%")
         f"the download with hf_{SECRET} failed",
         f"the download with ghp_{SECRET} failed",
         f"https://{SECRET}@host/path",
-        f"s3://user:pa@{SECRET}@host/path",
+        f"s3://user:pa@{SECRET}@host/path",  # pragma: allowlist secret
         f"password=a,{SECRET}",
-        f"password: 'two {SECRET}'",
+        f"password: 'two {SECRET}'",  # pragma: allowlist secret
         f'password: "never closed {SECRET}\n',
         f"Authorization: Basic {SECRET}",
     ],
