@@ -60,7 +60,7 @@ class OriginalGroundingDino:
         return output["pred_logits"], output["pred_boxes"]
 
 
-def load(path: Path, sha256: str, text_encoder: str, device: torch.device) -> OriginalGroundingDino:
+def load(path: Path, sha256: str, text_encoder: Path, device: torch.device) -> OriginalGroundingDino:
     """The network from the authors' checkpoint; Swin-T or Swin-B is that of its tensors.
 
     Raises:
@@ -71,7 +71,7 @@ def load(path: Path, sha256: str, text_encoder: str, device: torch.device) -> Or
     width = len(tensors[_WIDTH_OF]) if _WIDTH_OF in tensors else 0
     if width not in _CONFIGS:
         raise DataError(f"{path}: weights of another model: it holds no Grounding DINO with Swin-T or Swin-B.")
-    model = build(Path(text_encoder), _CONFIGS[width])
+    model = build(text_encoder, _CONFIGS[width])
     wanted = model.state_dict()
     left_over = tensors.keys() - wanted.keys() - set(_LEFT_OVER)
     shapes = [name for name, tensor in tensors.items() if name in wanted and tensor.shape != wanted[name].shape]

@@ -11,7 +11,7 @@ from olivine.models.vfm.grounding_dino import DetectorNetwork, GroundingDino
 from olivine.models.vfm.recipe import DetectorRecipe, SegmenterRecipe
 from olivine.models.vfm.sam import Sam, SegmenterNetwork
 from olivine.models.vfm.seam import AutomaticSegmenter, Detector, Segmenter
-from olivine.models.vfm.weights import verify_weights
+from olivine.models.vfm.weights import verify, verify_weights
 
 
 def load_detector(recipe: DetectorRecipe, prompts: list[str], device: str, batch: int) -> Detector:
@@ -30,9 +30,10 @@ def _detector_network(recipe: DetectorRecipe, device: torch.device) -> DetectorN
     if recipe.backend == "original":
         from olivine.models.vfm import grounding_dino_original
 
-        if recipe.text_encoder is None or recipe.sha256 is None:
+        if recipe.text_encoder is None or recipe.text_encoder_sha256 is None or recipe.sha256 is None:
             raise UsageError("label.detector.backend=original needs label.detector.text_encoder: a folder of BERT.")
-        return grounding_dino_original.load(path, recipe.sha256, recipe.text_encoder, device)
+        bert = verify(recipe.text_encoder, recipe.text_encoder_sha256, "label.detector.text_encoder_sha256")
+        return grounding_dino_original.load(path, recipe.sha256, bert, device)
     from olivine.models.vfm import grounding_dino_transformers
 
     return grounding_dino_transformers.load(path, device)

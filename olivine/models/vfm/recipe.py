@@ -44,6 +44,9 @@ class DetectorRecipe(WeightsRecipe):
     text_encoder: str | None = None
     """Of the backend `original`: folder with vocab.txt and config.json of its BERT (bert-base-uncased)."""
 
+    text_encoder_sha256: str | None = Field(None, pattern="^[0-9a-f]{64}$")
+    """Of that folder, as `olivine label digest` prints it: other words for a prompt would be other boxes."""
+
     short_side_px: int = Field(800, ge=32)
     """Images are resized so that their short side has so many pixels, ..."""
 
@@ -55,6 +58,12 @@ class DetectorRecipe(WeightsRecipe):
 
     max_boxes: int = Field(100, ge=1, le=900)
     """At most so many boxes of an image are kept, those with the highest scores."""
+
+    @model_validator(mode="after")
+    def _check_text_encoder(self) -> Self:
+        if (self.text_encoder is None) != (self.text_encoder_sha256 is None):
+            raise ValueError("text_encoder and text_encoder_sha256 go together (`olivine label digest FOLDER`)")
+        return self
 
 
 class SegmenterRecipe(WeightsRecipe):

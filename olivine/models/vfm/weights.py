@@ -26,13 +26,15 @@ def verify_weights(recipe: WeightsRecipe, what: str) -> Path:
             "(`olivine label fetch-weights` lists them, `olivine label digest PATH` prints the digest)."
         )
     assert recipe.sha256 is not None
-    path = place_weights(recipe.weights, recipe.sha256)
+    return verify(recipe.weights, recipe.sha256, f"label.{what}.sha256")
+
+
+def verify(weights: str, sha256: str, field: str) -> Path:
+    """The path of a file or folder, once its digest is known to be that of the recipe's `field` (errors: as above)."""
+    path = place_weights(weights, sha256)
     found = weights_digest(path)
-    if found != recipe.sha256:
-        raise IntegrityError(
-            f"{path}: the weights have sha256 {found}, label.{what}.sha256 is {recipe.sha256}: refused before the "
-            "first image."
-        )
+    if found != sha256:
+        raise IntegrityError(f"{path} has sha256 {found}, {field} is {sha256}: refused before the first image.")
     return path
 
 

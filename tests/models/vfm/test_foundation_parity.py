@@ -43,7 +43,7 @@ def detectors(tmp_path_factory):
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        original = grounding_dino_original.load(path, sha256, str(folder), CPU)
+        original = grounding_dino_original.load(path, sha256, folder, CPU)
     tokenizer = grounding_dino_transformers.load_tokenizer(folder)
     networks = {
         "original": original,
@@ -73,7 +73,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     torch.save({"model": {"weight": torch.zeros(3)}}, path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(DataError, match="weights of another model: it holds no Grounding DINO"):
-        grounding_dino_original.load(path, sha256, str(tmp_path), CPU)
+        grounding_dino_original.load(path, sha256, tmp_path, CPU)
     with pytest.raises(DataError, match="weights of another model: it holds no image encoder of SAM"):
         sam_original.load(path, sha256, CPU)
     with pytest.raises(IntegrityError, match="refused"):
@@ -140,3 +140,20 @@ def test_what_is_done_around_the_network_is_what_its_authors_do(segmenters):
         # They decode one box, we all of them together.
         assert np.mean(masks[0] == mask_HW) > 0.999
         assert quality == pytest.approx(float(qualities[0]), abs=1e-4)
+
+
+def test_another_text_encoder_is_refused(tmp_path):
+    from olivine.models.vfm.load import load_detector
+
+    (tmp_path / "bert").mkdir()
+    write_tokenizer(tmp_path / "bert")
+    path = tmp_path / "dino.pth"
+    torch.save({"model": {"weight": torch.zeros(3)}}, path)
+    given = {"weights": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    given |= {"backend": "original", "text_encoder": str(tmp_path / "bert")}
+    with pytest.raises(
+        IntegrityError, match=r"bert has sha256 .*, label\.detector\.text_encoder_sha256 is 0+: refused"
+    ):
+        load_detector(DetectorRecipe(**given, text_encoder_sha256="0" * 64), PROMPTS, "cpu", 1)
+    with pytest.raises(ValueError, match="text_encoder and text_encoder_sha256 go together"):
+        DetectorRecipe(**given)
