@@ -75,7 +75,7 @@ def test_a_stage_prints_kind_and_id_or_json(olivine, chain, tmp_path):
     assert code == 0
     kind, id = out.split()
     assert kind == "drives"
-    assert [json.loads(line)["work"] for line in err.splitlines()[:-1]] == ["ingest"]
+    assert [json.loads(line)["work"] for line in err.splitlines()[:-1]] == ["ingest: labels", "ingest"]
     assert "11 keyframes, 11 keyframes_in" in err.splitlines()[-1]
     code, out, err = olivine(*arguments, "--json")
     found = json.loads(out)
