@@ -15,7 +15,7 @@ from olivine.artifacts import Artifact
 from olivine.drives import Drives
 from olivine.errors import ConfigError, DataError, UsageError
 from olivine.progress import Progress
-from olivine.report.colours import hand_classes, recolour
+from olivine.report.colours import Swatch, hand_classes, recolour
 from olivine.report.figures.charts import scatter_chart
 from olivine.report.figures.figure import Figure, Panel, Table, described, origins
 from olivine.report.palette import Palette
@@ -63,26 +63,19 @@ def draw_embeddings(
     truth_S = np.concatenate([truth for _, _, truth in sample]) if sample else np.zeros(0, np.uint8)
     _require_points(drives_artifact, len(truth_S), f"points of the split {split} have a scored hand label")
     embedders = [Embedder(backbone) for backbone in backbones]
-    spaces = [
-        next(name for name in ("semantic", "point_pixel", "backbone") if name in [*embedder.spaces, "backbone"])
-        for embedder in embedders
-    ]
+    spaces = [_space_of(embedder) for embedder in embedders]
     embedded = [_embed(drives, embedder, space, sample) for embedder, space in zip(embedders, spaces, strict=True)]
     # Points that a backbone does not see have no features: they have no neighbour and no place.
     seen_S = np.all([features_SD.any(axis=1) for features_SD in embedded], axis=0)
     truth_S, num_unseen = truth_S[seen_S], int(np.count_nonzero(~seen_S))
     _require_points(drives_artifact, len(truth_S), f"labelled points of the split {split} are seen by every backbone")
     swatches = recolour(classes, palette) if palette else classes
+    colours = [swatches[category - 1] for category in truth_S]
     panels, rows = [], []
     for backbone, space, features_SD in zip(backbones, spaces, (part[seen_S] for part in embedded), strict=True):
-        place_S2, spread_note = lay_out(features_SD, method, seed)
-        name = str(backbone.manifest.summary["method"])
-        chart = scatter_chart(f"{name}: points by class", place_S2, [swatches[category - 1] for category in truth_S])
+        panels.append(_panel(backbone, space, features_SD, colours, method, seed))
         agreement = f"{100 * nearest_agreement(features_SD, truth_S):.1f}"
-        panels.append(
-            Panel(f"{name} ({space.replace('_', '-')} space)", chart, f"{described(backbone)}. {spread_note}")
-        )
-        rows.append((f"{name}, {backbone.id[:6]}", space.replace("_", "-"), agreement))
+        rows.append((f"{backbone.manifest.summary['method']}, {backbone.id[:6]}", _said(space), agreement))
     return Figure(
         name="embeddings",
         title="Points of each class in the space of the heads",
@@ -108,6 +101,29 @@ def draw_embeddings(
 
 
 _METHODS = {"pca": "principal components", "tsne": "t-SNE"}
+
+
+def _space_of(embedder: Embedder) -> str:
+    """The semantic space where there is one, else that of the other heads, else the backbone's own features."""
+    return next((name for name in ("semantic", "point_pixel") if name in embedder.spaces), "backbone")
+
+
+def _said(space: str) -> str:
+    return space.replace("_", "-")
+
+
+def _panel(
+    backbone: Artifact,
+    space: str,
+    features_SD: NDArray[np.float32],
+    colours: Sequence[Swatch],
+    method: Method,
+    seed: int,
+) -> Panel:
+    place_S2, spread_note = lay_out(features_SD, method, seed)
+    name = str(backbone.manifest.summary["method"])
+    chart = scatter_chart(f"{name}: points by class", place_S2, colours)
+    return Panel(f"{name} ({_said(space)} space)", chart, f"{described(backbone)}. {spread_note}")
 
 
 def _require_points(drives: Artifact, num_points: int, which: str) -> None:
