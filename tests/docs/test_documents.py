@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -52,6 +53,8 @@ def test_commands_in_documents_exist(line):
         assert answer.returncode == 0, answer.stderr
         for flag in [argument for argument in arguments if argument.startswith("-")]:
             assert flag in answer.stdout, f"{flag} is no flag of olivine {' '.join(command)}"
+    elif program.startswith("scripts/"):
+        assert os.access(ROOT / program, os.X_OK)
     else:
         assert program in {"source", "cd", "git", "pip", "pre-commit"}
 
